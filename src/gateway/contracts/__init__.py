@@ -1,0 +1,1 @@
+"""The published language: events on Kafka and in webhooks, their envelope and topics."""

@@ -1,0 +1,1 @@
+"""Values and decisions of the domain; standard library only."""

@@ -1,0 +1,1 @@
+"""REST plumbing shared by every resource: problems, authentication, pages, idempotency."""

@@ -1,0 +1,1 @@
+"""Where Meta and third parties post: verify, normalise, make durable, then answer."""

@@ -1,0 +1,1 @@
+"""Anti-corruption layer: nothing outside this package knows Meta's JSON."""

@@ -1,0 +1,1 @@
+"""The outbound process: claims deliveries, sends them, settles what came of it."""

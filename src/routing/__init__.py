@@ -1,0 +1,1 @@
+"""Decides who takes each enquiry: consumes inbound events, assigns destinations, fires timers."""
