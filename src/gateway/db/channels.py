@@ -1,0 +1,119 @@
+"""Channels as every role reads them."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, fields
+from datetime import datetime
+from typing import Any, Final
+
+from sqlalchemy import RowMapping, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from gateway.db.tables import channels
+from gateway.domain.channel import ChannelKind, ChannelStatus, StatusReason, hold_reason
+
+
+@dataclass(slots=True, frozen=True, kw_only=True)
+class Channel:
+    """A channel's row, secrets still encrypted."""
+
+    account_id: str
+    id: str
+    kind: ChannelKind
+    name: str
+    status: ChannelStatus
+    status_reason: StatusReason | None
+    source_id: str
+    meta_app_id: str | None
+    page_id: str | None
+    page_name: str | None
+    page_access_token: bytes | None
+    subscribed_fields: list[str]
+    source_name: str | None
+    outgoing_webhook_url: str | None
+    incoming_token_hash: bytes | None
+    previous_incoming_token_hash: bytes | None
+    previous_incoming_token_expires_at: datetime | None
+    signing_secret: bytes | None
+    previous_signing_secret: bytes | None
+    previous_signing_secret_expires_at: datetime | None
+    department_id: str | None
+    link: dict[str, Any]
+    routing: dict[str, Any] | None
+    routing_version: int
+    messages: dict[str, Any]
+    custom_info: dict[str, Any]
+    intermission_minutes: int
+    closed_enquiry_policy: str
+    text_limit: int
+    human_agent: bool
+    media_policy: str
+    inbound_media_types: list[str]
+    send_deadline_seconds: int
+    on_unknown_outcome: str
+    on_suspend: str
+    holds_source: bool
+    connected_at: datetime
+    freed_at: datetime | None
+    version: int
+    created_at: datetime
+    deleted_at: datetime | None
+
+    @property
+    def hold(self) -> str | None:
+        """Why its messages wait unsent, or None."""
+        return hold_reason(self.status, self.status_reason, on_suspend=self.on_suspend)
+
+    @property
+    def target_kind(self) -> str:
+        """What kind of target its messages go to."""
+        return "third_party" if self.kind is ChannelKind.THIRD_PARTY else "page"
+
+    def secret_row(self, column: str) -> str:
+        """Return the associated data of one of its secrets."""
+        return f"channels/{self.id}/{column}"
+
+
+_SELECT: Final = select(*(channels.c[f.name] for f in fields(Channel)))
+
+
+def channel_of(row: RowMapping) -> Channel:
+    """Return the channel that a row of these columns holds."""
+    values = {f.name: row[f.name] for f in fields(Channel)}
+    values["kind"] = ChannelKind(values["kind"])
+    values["status"] = ChannelStatus(values["status"])
+    reason = values["status_reason"]
+    values["status_reason"] = None if reason is None else StatusReason(reason)
+    return Channel(**values)
+
+
+async def get_channel(
+    connection: AsyncConnection, account_id: str, channel_id: str, *, lock: bool = False
+) -> Channel | None:
+    """Return a channel of an account, deleted ones included."""
+    statement = _SELECT.where(channels.c.account_id == account_id, channels.c.id == channel_id)
+    if lock:
+        statement = statement.with_for_update()
+    row = (await connection.execute(statement)).mappings().one_or_none()
+    return None if row is None else channel_of(row)
+
+
+async def find_channels(
+    connection: AsyncConnection, channel_ids: Iterable[str]
+) -> dict[str, Channel]:
+    """Return channels by id, for workers that took the ids from rows of their own."""
+    statement = _SELECT.where(channels.c.id.in_(list(channel_ids)))
+    rows = (await connection.execute(statement)).mappings()
+    return {row["id"]: channel_of(row) for row in rows}
+
+
+async def find_owners(
+    connection: AsyncConnection, kind: str, source_ids: Iterable[str]
+) -> dict[str, list[Channel]]:
+    """Return every channel that holds or held these sources, the present owner first."""
+    statement = _SELECT.where(
+        channels.c.kind == kind, channels.c.source_id.in_(list(source_ids))
+    ).order_by(channels.c.holds_source.desc(), channels.c.freed_at.desc())
+    found: dict[str, list[Channel]] = {}
+    for row in (await connection.execute(statement)).mappings():
+        found.setdefault(row["source_id"], []).append(channel_of(row))
+    return found

@@ -1,0 +1,153 @@
+"""Messages: reading, inserting and changing their rows."""
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, fields
+from datetime import datetime
+from typing import Any, Final
+
+from sqlalchemy import RowMapping, select, text, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from gateway.db.tables import messages
+from gateway.domain.message import AuthorKind, Direction, MessageStatus
+
+
+@dataclass(slots=True, kw_only=True)
+class Message:
+    """A message's row."""
+
+    account_id: str
+    id: str
+    channel_id: str
+    conversation_id: str
+    sequence: int
+    direction: Direction
+    author_kind: AuthorKind
+    content: dict[str, Any]
+    status: MessageStatus
+    occurred_at: datetime
+    accepted_at: datetime
+    enquiry_id: str | None = None
+    author_id: str | None = None
+    author_name: str | None = None
+    error: dict[str, Any] | None = None
+    client_reference: str | None = None
+    tag: str | None = None
+    persona_id: str | None = None
+    reply_to: str | None = None
+    comment_id: str | None = None
+    take_thread: bool = False
+    automation_cause: str | None = None
+    possibly_duplicate: bool = False
+    late: bool = False
+    source_message_id: str | None = None
+    platform_at: datetime | None = None
+    reactions: dict[str, Any] = field(default_factory=dict)
+    edited_at: datetime | None = None
+    unsent_at: datetime | None = None
+    sent_at: datetime | None = None
+    delivered_at: datetime | None = None
+    read_at: datetime | None = None
+
+
+_COLUMNS: Final = [f.name for f in fields(Message)]
+_TYPES: Final = {
+    "sequence": "bigint",
+    "content": "jsonb",
+    "error": "jsonb",
+    "reactions": "jsonb",
+    "take_thread": "boolean",
+    "possibly_duplicate": "boolean",
+    "late": "boolean",
+}
+_SELECT: Final = select(*(messages.c[name] for name in _COLUMNS))
+_NAMES: Final = ", ".join(_COLUMNS)
+_RECORD: Final = ", ".join(
+    f"{name} {_TYPES.get(name, 'timestamptz' if name.endswith('_at') else 'text')}"
+    for name in _COLUMNS
+)
+_INSERT: Final = text(
+    f"INSERT INTO messages ({_NAMES}) SELECT {_NAMES} "  # noqa: S608 - constant column names
+    f"FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS r({_RECORD})"
+)
+
+
+async def insert_messages(connection: AsyncConnection, rows: Sequence[Message]) -> None:
+    """Insert messages.
+
+    Raises:
+        sqlalchemy.exc.IntegrityError: One has the source id or the automation cause of another.
+    """
+    if rows:
+        plain = [{name: _plain(getattr(row, name)) for name in _COLUMNS} for row in rows]
+        await connection.execute(_INSERT, {"rows": json.dumps(plain)})
+
+
+async def get_message(
+    connection: AsyncConnection, account_id: str, message_id: str
+) -> Message | None:
+    """Return a message of an account."""
+    statement = _SELECT.where(messages.c.account_id == account_id, messages.c.id == message_id)
+    return _message((await connection.execute(statement)).mappings().one_or_none())
+
+
+async def find_messages(
+    connection: AsyncConnection, account_id: str, message_ids: Iterable[str]
+) -> dict[str, Message]:
+    """Return those messages of an account that exist, by id."""
+    statement = _SELECT.where(
+        messages.c.account_id == account_id, messages.c.id.in_(list(message_ids))
+    )
+    rows = (await connection.execute(statement)).mappings()
+    return {row["id"]: _of(row) for row in rows}
+
+
+async def find_by_source(
+    connection: AsyncConnection,
+    channel_id: str,
+    source_message_ids: Iterable[str],
+    *,
+    direction: Direction | None = None,
+) -> dict[tuple[Direction, str], Message]:
+    """Return messages of a channel by direction and the platform's id of them."""
+    statement = _SELECT.where(
+        messages.c.channel_id == channel_id,
+        messages.c.source_message_id.in_(list(source_message_ids)),
+    )
+    if direction is not None:
+        statement = statement.where(messages.c.direction == direction)
+    found = [_of(row) for row in (await connection.execute(statement)).mappings()]
+    return {(row.direction, row.source_message_id or ""): row for row in found}
+
+
+async def change_message(
+    connection: AsyncConnection,
+    message: Message,
+    **changes: Any,  # noqa: ANN401 - column values
+) -> None:
+    """Write new values into a message's row and into the object; its conversation is locked."""
+    statement = (
+        update(messages)
+        .where(messages.c.account_id == message.account_id, messages.c.id == message.id)
+        .values(**changes)
+    )
+    await connection.execute(statement)
+    for name, value in changes.items():
+        setattr(message, name, value)
+
+
+def _message(row: RowMapping | None) -> Message | None:
+    return None if row is None else _of(row)
+
+
+def _of(row: RowMapping) -> Message:
+    values = dict(row)
+    values["direction"] = Direction(values["direction"])
+    values["author_kind"] = AuthorKind(values["author_kind"])
+    values["status"] = MessageStatus(values["status"])
+    return Message(**values)
+
+
+def _plain(value: object) -> object:
+    return value.isoformat() if isinstance(value, datetime) else value

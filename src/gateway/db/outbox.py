@@ -1,0 +1,237 @@
+"""What a transaction tells the outside: events, and the deliveries that carry them away."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from gateway.contracts.inbound import rfc3339
+from gateway.domain import ids
+from gateway.domain.shards import shard_of
+from gateway.domain.subscription import wants
+
+
+@dataclass(slots=True)
+class NewEvent:
+    """An event to be written; the account's or the conversation's counter orders it."""
+
+    type: str
+    account_id: str
+    data: dict[str, Any]
+    occurred_at: datetime
+    channel_id: str | None = None
+    conversation_id: str | None = None
+    enquiry_id: str | None = None
+    # Taken from the conversation; None: the account's next one, at the end of the transaction.
+    sequence: int | None = None
+    # Endpoints that get it whatever they subscribed to, such as the enquiry's destination.
+    also_to: tuple[str, ...] = ()
+    traceparent: str | None = None
+    id: str = field(default_factory=lambda: ids.new_id(ids.EVENT))
+
+    @property
+    def key(self) -> str:
+        """The Kafka key."""
+        return self.conversation_id or self.account_id
+
+
+@dataclass(slots=True)
+class NewDelivery:
+    """A duty to get one thing to one target.
+
+    `due_at` None: the target is held, and the delivery waits until it is released.
+    """
+
+    account_id: str
+    target_kind: str
+    target_id: str
+    lane: str
+    kind: str
+    due_at: datetime | None
+    channel_id: str | None = None
+    conversation_id: str | None = None
+    message_id: str | None = None
+    event_id: str | None = None
+    event_created_at: datetime | None = None
+    payload: dict[str, Any] | None = None
+    deadline_at: datetime | None = None
+    traceparent: str | None = None
+    id: str = field(default_factory=lambda: ids.new_id(ids.DELIVERY))
+
+
+_INSERT_EVENTS = text(
+    """
+    INSERT INTO events (created_at, id, account_id, channel_id, conversation_id, enquiry_id, type,
+                        key, sequence, source, subject, occurred_at, traceparent, data, shard)
+    SELECT * FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS r(
+      created_at timestamptz, id text, account_id text, channel_id text, conversation_id text,
+      enquiry_id text, type text, key text, sequence bigint, source text, subject text,
+      occurred_at timestamptz, traceparent text, data jsonb, shard smallint)
+    """
+)
+
+# The first delivery of a lane that nothing holds is ready; the others wait for it.
+_INSERT_DELIVERIES = text(
+    """
+    INSERT INTO deliveries (id, account_id, shard, target_kind, target_id, lane, kind, channel_id,
+                            conversation_id, message_id, event_id, event_created_at, payload,
+                            due_at, held_at, deadline_at, traceparent, created_at, ready)
+    SELECT r.id, r.account_id, r.shard, r.target_kind, r.target_id, r.lane, r.kind, r.channel_id,
+           r.conversation_id, r.message_id, r.event_id, r.event_created_at, r.payload,
+           r.due_at, CASE WHEN r.due_at IS NULL THEN r.created_at END, r.deadline_at,
+           r.traceparent, r.created_at,
+           row_number() OVER (PARTITION BY r.target_id, r.lane ORDER BY r.n) = 1
+           AND NOT EXISTS (SELECT 1 FROM deliveries e WHERE e.target_id = r.target_id
+                           AND e.lane = r.lane AND e.holds_lane)
+    FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS r(
+      n integer, id text, account_id text, shard smallint, target_kind text, target_id text,
+      lane text, kind text, channel_id text, conversation_id text, message_id text, event_id text,
+      event_created_at timestamptz, payload jsonb, due_at timestamptz, deadline_at timestamptz,
+      traceparent text, created_at timestamptz)
+    ORDER BY r.n
+    """
+)
+
+_TAKE_ACCOUNT_SEQUENCE = text(
+    "UPDATE accounts SET next_seq = next_seq + :count WHERE id = :account_id RETURNING next_seq"
+)
+
+_SUBSCRIPTIONS = text(
+    """
+    SELECT e.account_id, e.id, e.event_types, e.channel_ids, e.ordering, e.status,
+           ARRAY(SELECT c.id FROM channels c WHERE c.account_id = e.account_id
+                 AND c.link ->> 'mode' = 'external_endpoint' AND c.link ->> 'endpoint_id' = e.id)
+             AS linked_channel_ids
+    FROM endpoints e
+    WHERE e.account_id = ANY(:account_ids) AND e.deleted_at IS NULL
+    """
+)
+
+
+async def write_events(
+    connection: AsyncConnection, events: Sequence[NewEvent], *, now: datetime
+) -> list[NewDelivery]:
+    """Insert events and return the deliveries that they make: one an event and endpoint."""
+    if not events:
+        return []
+    await _number(connection, events)
+    rows = [_event_row(event, now) for event in events]
+    await connection.execute(_INSERT_EVENTS, {"rows": json.dumps(rows)})
+    account_ids = list({event.account_id for event in events})
+    subscribed = (await connection.execute(_SUBSCRIPTIONS, {"account_ids": account_ids})).all()
+    return [
+        _event_delivery(event, endpoint, now)
+        for event in events
+        for endpoint in subscribed
+        if endpoint.account_id == event.account_id
+        and (
+            endpoint.id in event.also_to
+            or event.channel_id in endpoint.linked_channel_ids
+            or wants(
+                event.type,
+                event.channel_id,
+                event_types=endpoint.event_types,
+                channel_ids=endpoint.channel_ids,
+            )
+        )
+    ]
+
+
+async def write_deliveries(
+    connection: AsyncConnection, deliveries: Sequence[NewDelivery], *, now: datetime
+) -> None:
+    """Insert deliveries in the order in which they are given."""
+    if not deliveries:
+        return
+    rows = [_delivery_row(n, delivery, now) for n, delivery in enumerate(deliveries)]
+    await connection.execute(_INSERT_DELIVERIES, {"rows": json.dumps(rows)})
+
+
+async def _number(connection: AsyncConnection, events: Sequence[NewEvent]) -> None:
+    unnumbered: dict[str, list[NewEvent]] = {}
+    for event in events:
+        if event.sequence is None:
+            unnumbered.setdefault(event.account_id, []).append(event)
+    for account_id in sorted(unnumbered):
+        mine = unnumbered[account_id]
+        result = await connection.execute(
+            _TAKE_ACCOUNT_SEQUENCE, {"account_id": account_id, "count": len(mine)}
+        )
+        first = result.scalar_one() - len(mine)
+        for offset, event in enumerate(mine):
+            event.sequence = first + offset
+
+
+def _event_row(event: NewEvent, now: datetime) -> dict[str, Any]:
+    return {
+        "created_at": now.isoformat(),
+        "id": event.id,
+        "account_id": event.account_id,
+        "channel_id": event.channel_id,
+        "conversation_id": event.conversation_id,
+        "enquiry_id": event.enquiry_id,
+        "type": event.type,
+        "key": event.key,
+        "sequence": event.sequence,
+        "source": f"/accounts/{event.account_id}",
+        "subject": event.key,
+        "occurred_at": rfc3339(event.occurred_at),
+        "traceparent": event.traceparent,
+        "data": event.data,
+        "shard": shard_of(event.key),
+    }
+
+
+def _event_delivery(event: NewEvent, endpoint: Any, now: datetime) -> NewDelivery:  # noqa: ANN401 - a row
+    delivery = NewDelivery(
+        account_id=event.account_id,
+        target_kind="endpoint",
+        target_id=endpoint.id,
+        lane="",
+        kind="event",
+        due_at=now if endpoint.status == "active" else None,
+        channel_id=event.channel_id,
+        conversation_id=event.conversation_id,
+        event_id=event.id,
+        event_created_at=now,
+        traceparent=event.traceparent,
+    )
+    match endpoint.ordering:
+        case "conversation":
+            delivery.lane = event.key
+        case "endpoint":
+            delivery.lane = endpoint.id
+        case _:
+            delivery.lane = delivery.id
+    return delivery
+
+
+def _delivery_row(n: int, delivery: NewDelivery, now: datetime) -> dict[str, Any]:
+    return {
+        "n": n,
+        "id": delivery.id,
+        "account_id": delivery.account_id,
+        "shard": shard_of(delivery.target_id),
+        "target_kind": delivery.target_kind,
+        "target_id": delivery.target_id,
+        "lane": delivery.lane,
+        "kind": delivery.kind,
+        "channel_id": delivery.channel_id,
+        "conversation_id": delivery.conversation_id,
+        "message_id": delivery.message_id,
+        "event_id": delivery.event_id,
+        "event_created_at": _iso(delivery.event_created_at),
+        "payload": delivery.payload,
+        "due_at": _iso(delivery.due_at),
+        "deadline_at": _iso(delivery.deadline_at),
+        "traceparent": delivery.traceparent,
+        "created_at": now.isoformat(),
+    }
+
+
+def _iso(moment: datetime | None) -> str | None:
+    return None if moment is None else moment.isoformat()

@@ -1,0 +1,90 @@
+"""Secrets at rest: AES-256-GCM under keys with ids, each ciphertext bound to its row.
+
+A ciphertext reads `v1.<key id>.<nonce><ciphertext and tag>`. The row that it belongs to is its
+associated data, so that a ciphertext copied to another row does not decrypt. To rotate: put the new
+key first, re-encrypt, take the old key out.
+"""
+
+import base64
+import binascii
+import os
+from collections.abc import Mapping
+from typing import Final, Self
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+_KEY_BYTES: Final = 32
+_NONCE_BYTES: Final = 12
+
+
+class UndecryptableError(Exception):
+    """A ciphertext is damaged, belongs to another row, or its key is gone."""
+
+
+class KeyRing:
+    """Encrypts with its first key and decrypts with all."""
+
+    def __init__(self, keys: Mapping[str, bytes]) -> None:
+        """Take keys of 32 bytes by id, the first one being the one that encrypts.
+
+        Raises:
+            ValueError: There is no key, or one has another length or an id with a dot.
+        """
+        if not keys:
+            raise ValueError("ENCRYPTION_KEYS holds no key")
+        for key_id, key in keys.items():
+            if len(key) != _KEY_BYTES or not key_id or "." in key_id:
+                raise ValueError(f"ENCRYPTION_KEYS: key {key_id!r} is not 32 bytes in base64")
+        self._ciphers = {key_id: AESGCM(key) for key_id, key in keys.items()}
+        self.current_key_id = next(iter(keys))
+
+    @classmethod
+    def from_text(cls, text: str) -> Self:
+        """Read `id:base64,id:base64,…`.
+
+        Raises:
+            ValueError: The text has another form.
+        """
+        keys = {}
+        for part in filter(None, (part.strip() for part in text.split(","))):
+            key_id, separator, encoded = part.partition(":")
+            try:
+                keys[key_id] = base64.b64decode(encoded, validate=True)
+            except binascii.Error:
+                separator = ""
+            if not separator:
+                raise ValueError("ENCRYPTION_KEYS must read `id:base64,…`")
+        return cls(keys)
+
+    def encrypt(self, secret: str, *, row: str) -> bytes:
+        """Return a secret encrypted for one row, named like `channels/chn_…/page_access_token`."""
+        nonce = os.urandom(_NONCE_BYTES)
+        sealed = self._ciphers[self.current_key_id].encrypt(nonce, secret.encode(), row.encode())
+        return b"v1." + self.current_key_id.encode() + b"." + nonce + sealed
+
+    def decrypt(self, ciphertext: bytes, *, row: str) -> str:
+        """Return the secret of a row.
+
+        Raises:
+            UndecryptableError: It cannot be had with these keys.
+        """
+        version, _, rest = ciphertext.partition(b".")
+        key_id, _, sealed = rest.partition(b".")
+        cipher = self._ciphers.get(key_id.decode("ascii", "replace"))
+        if version != b"v1" or cipher is None:
+            raise UndecryptableError(f"no key for the secret of {row}")
+        try:
+            plain = cipher.decrypt(sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:], row.encode())
+        except (InvalidTag, ValueError) as error:
+            raise UndecryptableError(f"the secret of {row} does not decrypt") from error
+        return plain.decode()
+
+    def is_current(self, ciphertext: bytes) -> bool:
+        """Say whether a ciphertext is under the key that encrypts now."""
+        return ciphertext.startswith(b"v1." + self.current_key_id.encode() + b".")
+
+
+def generate_key(key_id: str) -> str:
+    """Return a fresh key as ENCRYPTION_KEYS wants it."""
+    return f"{key_id}:{base64.b64encode(os.urandom(_KEY_BYTES)).decode()}"

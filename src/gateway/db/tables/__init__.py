@@ -1,0 +1,61 @@
+"""Every table, by the part of the product that it belongs to."""
+
+from gateway.db.tables.accounts import accounts, api_keys, feed_counters, idempotency_keys
+from gateway.db.tables.base import metadata
+from gateway.db.tables.channels import agents, channels, endpoints, meta_apps, secret_versions
+from gateway.db.tables.conversations import (
+    contacts,
+    conversations,
+    enquiries,
+    media,
+    messages,
+    offers,
+    pending_marks,
+    timeline_entries,
+)
+from gateway.db.tables.events import dead_letters, deliveries, delivery_attempts, events
+from gateway.db.tables.work import (
+    inbox,
+    parked,
+    parked_keys,
+    partition_owners,
+    processes,
+    product_clock,
+    shards,
+    timers,
+    topics,
+)
+
+__all__ = [
+    "accounts",
+    "agents",
+    "api_keys",
+    "channels",
+    "contacts",
+    "conversations",
+    "dead_letters",
+    "deliveries",
+    "delivery_attempts",
+    "endpoints",
+    "enquiries",
+    "events",
+    "feed_counters",
+    "idempotency_keys",
+    "inbox",
+    "media",
+    "messages",
+    "meta_apps",
+    "metadata",
+    "offers",
+    "parked",
+    "parked_keys",
+    "partition_owners",
+    "pending_marks",
+    "processes",
+    "product_clock",
+    "secret_versions",
+    "shards",
+    "timeline_entries",
+    "timers",
+    "topics",
+]

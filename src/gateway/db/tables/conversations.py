@@ -1,0 +1,271 @@
+"""Contacts, conversations and messages."""
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Index,
+    Integer,
+    SmallInteger,
+    Table,
+    Text,
+    UniqueConstraint,
+    text,
+)
+
+from gateway.db.tables.base import belongs_to, document, id_column, metadata, moment, one_of
+
+contacts = Table(
+    "contacts",
+    metadata,
+    id_column("account_id", primary_key=True),
+    id_column(primary_key=True),
+    id_column("channel_id"),
+    id_column("source_contact_id"),
+    Column("name", Text),
+    Column("first_name", Text),
+    Column("last_name", Text),
+    Column("email", Text),
+    Column("phone", Text),
+    Column("avatar_url", Text),
+    Column("locale", Text),
+    document("attributes", default="{}"),
+    moment("blocked_at", nullable=True),
+    moment("profile_fetched_at", nullable=True),
+    Column("version", Integer, nullable=False, server_default="1"),
+    moment("created_at"),
+    moment("updated_at"),
+    belongs_to("channels", "channel_id"),
+    UniqueConstraint("account_id", "channel_id", "source_contact_id"),
+)
+
+conversations = Table(
+    "conversations",
+    metadata,
+    id_column("account_id", primary_key=True),
+    id_column(primary_key=True),
+    id_column("channel_id"),
+    id_column("contact_id"),
+    # "In the order accepted" means this number: it orders events, messages and lanes.
+    Column("next_seq", BigInteger, nullable=False, server_default="1"),
+    # The partition of the inbound topic that carries this conversation.
+    Column("inbound_partition", Integer, nullable=False),
+    id_column("enquiry_id", nullable=True),
+    moment("last_inbound_at", nullable=True),
+    # The contact's last action that opens the messaging window, by the event's own time.
+    moment("last_action_at", nullable=True),
+    moment("last_message_at", nullable=True),
+    moment("last_outbound_at", nullable=True),
+    moment("delivered_watermark", nullable=True),
+    moment("read_watermark", nullable=True),
+    Column("thread_owner", Text, nullable=False, server_default="idle"),
+    moment("thread_owner_since", nullable=True),
+    # Late messages were parked: what they open gets neither welcome nor away.
+    moment("automation_paused_at", nullable=True),
+    moment("created_at"),
+    belongs_to("channels", "channel_id"),
+    belongs_to("contacts", "contact_id"),
+    one_of("thread_owner", "us", "other_app", "page_inbox", "idle"),
+    UniqueConstraint("account_id", "channel_id", "contact_id"),
+    Index("ix_conversations_account_id_last_message_at", "account_id", "last_message_at", "id"),
+)
+
+messages = Table(
+    "messages",
+    metadata,
+    id_column("account_id", primary_key=True),
+    id_column(primary_key=True),
+    id_column("channel_id"),
+    id_column("conversation_id"),
+    id_column("enquiry_id", nullable=True),
+    Column("sequence", BigInteger, nullable=False),
+    Column("direction", Text, nullable=False),
+    Column("author_kind", Text, nullable=False),
+    id_column("author_id", nullable=True),
+    Column("author_name", Text),
+    document("content"),
+    Column("status", Text, nullable=False),
+    document("error", nullable=True),
+    Column("client_reference", Text),
+    Column("tag", Text),
+    id_column("persona_id", nullable=True),
+    # Our id of the message that this one answers.
+    id_column("reply_to", nullable=True),
+    # A private reply goes to a comment, not to a person.
+    id_column("comment_id", nullable=True),
+    Column("take_thread", Boolean, nullable=False, server_default=text("false")),
+    # What made an automatic message; unique, so that each cause has one at most.
+    Column("automation_cause", Text),
+    Column("possibly_duplicate", Boolean, nullable=False, server_default=text("false")),
+    Column("late", Boolean, nullable=False, server_default=text("false")),
+    # Meta's mid, or the third party's own id.
+    id_column("source_message_id", nullable=True),
+    # The platform's time of an outbound message: its echo's, else its call's start. Watermarks
+    # are compared with this one and never with sent_at.
+    moment("platform_at", nullable=True),
+    document("reactions", default="{}"),
+    moment("edited_at", nullable=True),
+    moment("unsent_at", nullable=True),
+    moment("occurred_at"),
+    moment("accepted_at"),
+    moment("sent_at", nullable=True),
+    moment("delivered_at", nullable=True),
+    moment("read_at", nullable=True),
+    belongs_to("conversations", "conversation_id"),
+    one_of("direction", "inbound", "outbound"),
+    one_of("author_kind", "contact", "agent", "bot", "system", "page"),
+    one_of(
+        "status",
+        "received",
+        "accepted",
+        "sending",
+        "sent",
+        "delivered",
+        "read",
+        "failed",
+        "uncertain",
+    ),
+    Index("ix_messages_conversation", "account_id", "conversation_id", "sequence"),
+    Index(
+        "uq_messages_source",
+        "channel_id",
+        "direction",
+        "source_message_id",
+        unique=True,
+        postgresql_where=text("source_message_id IS NOT NULL"),
+    ),
+    Index(
+        "uq_messages_automation_cause",
+        "account_id",
+        "automation_cause",
+        unique=True,
+        postgresql_where=text("automation_cause IS NOT NULL"),
+    ),
+    # Which messages a watermark may still move.
+    Index(
+        "ix_messages_unread",
+        "account_id",
+        "conversation_id",
+        "platform_at",
+        postgresql_where=text("status IN ('sent', 'delivered') AND direction = 'outbound'"),
+    ),
+    Index("ix_messages_id", "id"),
+)
+
+pending_marks = Table(
+    "pending_marks",
+    metadata,
+    # Delivery, read and reaction marks for a message that is not known yet; kept for a day.
+    id_column("account_id", primary_key=True),
+    id_column("channel_id", primary_key=True),
+    id_column("source_message_id", primary_key=True),
+    Column("kind", Text, primary_key=True),
+    moment("at"),
+    moment("expires_at"),
+    one_of("kind", "delivered", "read", "failed"),
+    Index("ix_pending_marks_expires_at", "expires_at"),
+)
+
+media = Table(
+    "media",
+    metadata,
+    id_column("account_id", primary_key=True),
+    id_column(primary_key=True),
+    Column("mime_type", Text, nullable=False),
+    Column("name", Text),
+    Column("size", BigInteger, nullable=False),
+    Column("sha256", Text, nullable=False),
+    # Where the object store has it.
+    Column("path", Text, nullable=False),
+    moment("created_at"),
+)
+
+enquiries = Table(
+    "enquiries",
+    metadata,
+    id_column("account_id", primary_key=True),
+    id_column(primary_key=True),
+    id_column("channel_id"),
+    id_column("conversation_id"),
+    id_column("contact_id"),
+    Column("status", Text, nullable=False),
+    # The destination that has it, or has the offer; its kind and name at that time.
+    document("destination", nullable=True),
+    id_column("agent_id", nullable=True),
+    Column("agent_name", Text),
+    Column("handled_by", Text),
+    # How far the rule has come: which destinations were tried, and with what end.
+    document("progress", default="{}"),
+    document("assignment", nullable=True),
+    Column("custom_info", Text),
+    Column("close_reason", Text),
+    # Opened by messages that had been parked: no welcome, no away.
+    Column("late", Boolean, nullable=False, server_default=text("false")),
+    moment("queued_at", nullable=True),
+    moment("opened_at"),
+    moment("entered_at", nullable=True),
+    moment("offered_at", nullable=True),
+    moment("accepted_at", nullable=True),
+    moment("first_response_at", nullable=True),
+    moment("closed_at", nullable=True),
+    moment("missed_at", nullable=True),
+    moment("followed_up_at", nullable=True),
+    moment("updated_at"),
+    belongs_to("conversations", "conversation_id"),
+    one_of("status", "open", "offered", "ongoing", "closed", "missed", "followed_up"),
+    one_of("handled_by", "agent", "bot", "endpoint", "page_inbox"),
+    Index("ix_enquiries_conversation", "account_id", "conversation_id", "id"),
+    Index("ix_enquiries_account_status", "account_id", "status", "id"),
+    Index(
+        "ix_enquiries_agent",
+        "account_id",
+        "agent_id",
+        postgresql_where=text("status = 'ongoing'"),
+    ),
+    # At most one enquiry of a conversation is alive.
+    Index(
+        "uq_enquiries_live",
+        "account_id",
+        "conversation_id",
+        unique=True,
+        postgresql_where=text("status IN ('open', 'offered', 'ongoing')"),
+    ),
+)
+
+offers = Table(
+    "offers",
+    metadata,
+    id_column("account_id", primary_key=True),
+    id_column(primary_key=True),
+    id_column("enquiry_id"),
+    id_column("agent_id"),
+    id_column("destination_id"),
+    Column("status", Text, nullable=False),
+    moment("created_at"),
+    moment("expires_at", nullable=True),
+    moment("settled_at", nullable=True),
+    belongs_to("enquiries", "enquiry_id"),
+    one_of("status", "pending", "accepted", "rejected", "expired", "withdrawn"),
+    Index("ix_offers_enquiry", "account_id", "enquiry_id"),
+    Index(
+        "ix_offers_agent_pending",
+        "account_id",
+        "agent_id",
+        postgresql_where=text("status = 'pending'"),
+    ),
+)
+
+timeline_entries = Table(
+    "timeline_entries",
+    metadata,
+    id_column("account_id", primary_key=True),
+    id_column("enquiry_id", primary_key=True),
+    Column("sequence", BigInteger, primary_key=True),
+    Column("position", SmallInteger, primary_key=True, server_default="0"),
+    moment("at"),
+    Column("type", Text, nullable=False),
+    # Who did it: `{"kind": "agent|contact|system|api|page", "id"?}`.
+    document("actor"),
+    document("data", default="{}"),
+    belongs_to("enquiries", "enquiry_id"),
+)

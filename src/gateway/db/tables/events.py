@@ -1,0 +1,176 @@
+"""What outside must learn: events, and the duties to deliver them and messages."""
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    ForeignKeyConstraint,
+    Identity,
+    Index,
+    Integer,
+    LargeBinary,
+    SmallInteger,
+    Table,
+    Text,
+    text,
+)
+
+from gateway.db.tables.base import document, id_column, metadata, moment, one_of
+
+# Outbox, feed and source of replay. Partitioned by day of created_at; the migration makes the
+# default partition, maintenance the days.
+events = Table(
+    "events",
+    metadata,
+    Column("created_at", moment("x").type, primary_key=True),
+    id_column(primary_key=True),
+    id_column("account_id"),
+    id_column("channel_id", nullable=True),
+    id_column("conversation_id", nullable=True),
+    id_column("enquiry_id", nullable=True),
+    Column("type", Text, nullable=False),
+    # The Kafka key: the conversation, or the account where there is none.
+    id_column("key"),
+    Column("sequence", BigInteger, nullable=False),
+    Column("source", Text, nullable=False),
+    Column("subject", Text),
+    moment("occurred_at"),
+    Column("traceparent", Text),
+    document("data"),
+    Column("shard", SmallInteger, nullable=False),
+    # Its place in the account's feed, given when it was published.
+    Column("position", BigInteger),
+    Index(
+        "ix_events_unpublished",
+        "shard",
+        "key",
+        "sequence",
+        postgresql_where=text("position IS NULL"),
+    ),
+    Index("ix_events_feed", "account_id", "position"),
+    Index("ix_events_id", "id"),
+    postgresql_partition_by="RANGE (created_at)",
+)
+
+deliveries = Table(
+    "deliveries",
+    metadata,
+    id_column(primary_key=True),
+    id_column("account_id"),
+    Column("shard", SmallInteger, nullable=False),
+    Column("target_kind", Text, nullable=False),
+    # The channel of a Page or third party, or the endpoint: the unit of limits.
+    id_column("target_id"),
+    # What must leave one after another: the conversation, the endpoint, or this delivery alone.
+    id_column("lane"),
+    # Place in the lane.
+    Column("ordinal", BigInteger, Identity(always=True), nullable=False),
+    Column("kind", Text, nullable=False),
+    id_column("channel_id", nullable=True),
+    id_column("conversation_id", nullable=True),
+    id_column("message_id", nullable=True),
+    id_column("event_id", nullable=True),
+    moment("event_created_at", nullable=True),
+    # What an action does (`{"action": "typing_on"}`); messages and events stand in their tables.
+    document("payload", nullable=True),
+    Column("status", Text, nullable=False, server_default="pending"),
+    # False while an earlier delivery holds the lane.
+    Column("ready", Boolean, nullable=False),
+    # True until it is settled, or has held its lane for as long as it may.
+    Column("holds_lane", Boolean, nullable=False, server_default=text("true")),
+    # Null while the target is held.
+    moment("due_at", nullable=True),
+    moment("held_at", nullable=True),
+    moment("deadline_at", nullable=True),
+    Column("attempt", Integer, nullable=False, server_default="0"),
+    moment("first_attempt_at", nullable=True),
+    # Fencing: which owner of the shard started the call that may be in flight, and until when.
+    Column("epoch", BigInteger),
+    moment("call_started_at", nullable=True),
+    moment("call_ends_by", nullable=True),
+    Column("traceparent", Text),
+    moment("created_at"),
+    moment("settled_at", nullable=True),
+    ForeignKeyConstraint(["account_id"], ["accounts.id"]),
+    one_of("target_kind", "page", "third_party", "endpoint"),
+    one_of("kind", "message", "action", "event"),
+    one_of("status", "pending", "sending", "uncertain", "delivered", "failed", "cancelled"),
+    Index(
+        "ix_deliveries_due",
+        "shard",
+        "due_at",
+        postgresql_where=text("status = 'pending' AND ready AND due_at IS NOT NULL"),
+    ),
+    Index(
+        "ix_deliveries_waiting",
+        "shard",
+        "ordinal",
+        postgresql_where=text("status = 'pending' AND NOT ready"),
+    ),
+    Index(
+        "ix_deliveries_lane",
+        "target_id",
+        "lane",
+        "ordinal",
+        postgresql_where=text("holds_lane"),
+    ),
+    Index(
+        "ix_deliveries_in_flight",
+        "shard",
+        "call_ends_by",
+        postgresql_where=text("status IN ('sending', 'uncertain')"),
+    ),
+    Index(
+        "ix_deliveries_held",
+        "target_id",
+        postgresql_where=text("status = 'pending' AND due_at IS NULL"),
+    ),
+    Index("ix_deliveries_target", "account_id", "target_id", "status", "id"),
+    Index(
+        "ix_deliveries_message",
+        "message_id",
+        postgresql_where=text("message_id IS NOT NULL"),
+    ),
+)
+
+delivery_attempts = Table(
+    "delivery_attempts",
+    metadata,
+    id_column("delivery_id", primary_key=True),
+    Column("attempt", Integer, primary_key=True),
+    id_column("account_id"),
+    moment("at"),
+    # HTTP status; none where no answer came.
+    Column("status", Integer),
+    Column("milliseconds", Integer, nullable=False),
+    # The first KiB of the answer, made printable.
+    Column("body", Text),
+    Column("outcome", Text, nullable=False),
+    document("error", nullable=True),
+    ForeignKeyConstraint(["delivery_id"], ["deliveries.id"], ondelete="CASCADE"),
+)
+
+dead_letters = Table(
+    "dead_letters",
+    metadata,
+    id_column(primary_key=True),
+    # None: the instance administrator's.
+    id_column("account_id", nullable=True),
+    Column("reason", Text, nullable=False),
+    # Which step set it aside: ingress, routing, sender.
+    Column("stage", Text, nullable=False),
+    Column("attempts", Integer, nullable=False, server_default="1"),
+    Column("topic", Text),
+    Column("partition", Integer),
+    Column("record_offset", BigInteger),
+    Column("record_key", LargeBinary),
+    document("record_headers", default="{}"),
+    Column("record_value", LargeBinary),
+    id_column("delivery_id", nullable=True),
+    id_column("contact_id", nullable=True),
+    moment("at"),
+    moment("published_at", nullable=True),
+    moment("redelivered_at", nullable=True),
+    Index("ix_dead_letters_account_id_id", "account_id", "id"),
+    Index("ix_dead_letters_unpublished", "id", postgresql_where=text("published_at IS NULL")),
+)

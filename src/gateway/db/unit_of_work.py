@@ -1,0 +1,93 @@
+"""One transaction: what it reads and changes, and what it tells the outside when it commits."""
+
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import asynccontextmanager
+from datetime import datetime
+
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from gateway.clock import Clock
+from gateway.db.conversations import Conversation, save_conversations
+from gateway.db.outbox import NewDelivery, NewEvent, write_deliveries, write_events
+from gateway.db.secrets import KeyRing
+from gateway.domain.shards import shard_of
+
+Wake = Callable[[str, Iterable[int]], None]
+
+
+class UnitOfWork:
+    """A transaction with what it will announce.
+
+    Locks are taken in the order conversations (by id) → account → channel counters → agents (by
+    id) → timers, and no transaction touches a conversation that it did not lock first.
+
+    Attributes:
+        connection: Where repositories run their statements.
+        now: The product's time when the transaction began.
+        keyring: Opens and closes secrets at rest.
+    """
+
+    def __init__(self, connection: AsyncConnection, *, now: datetime, keyring: KeyRing) -> None:
+        self.connection = connection
+        self.now = now
+        self.keyring = keyring
+        self.conversations: dict[str, Conversation] = {}
+        self._events: list[NewEvent] = []
+        self._deliveries: list[NewDelivery] = []
+        self._woken: dict[str, set[int]] = {}
+
+    def announce(self, event: NewEvent) -> None:
+        """Write an event with this transaction, and its deliveries to those who subscribed."""
+        self._events.append(event)
+
+    def deliver(self, delivery: NewDelivery) -> None:
+        """Write a delivery with this transaction."""
+        self._deliveries.append(delivery)
+
+    def wake(self, topic: str, shards: Iterable[int]) -> None:
+        """Wake workers once this transaction has committed."""
+        self._woken.setdefault(topic, set()).update(shards)
+
+    async def flush(self) -> None:
+        """Write what was announced so far; called at the end, and by who must read it back."""
+        await save_conversations(self.connection, self.conversations.values())
+        events, self._events = self._events, []
+        deliveries, self._deliveries = self._deliveries, []
+        # What an event says comes before what it makes leave, in each lane.
+        deliveries += await write_events(self.connection, events, now=self.now)
+        await write_deliveries(self.connection, deliveries, now=self.now)
+        if events:
+            self.wake("relay", {shard_of(event.key) for event in events})
+        if deliveries:
+            self.wake("sender", {shard_of(delivery.target_id) for delivery in deliveries})
+
+    @property
+    def woken(self) -> dict[str, set[int]]:
+        """The shards to wake after the commit, by topic."""
+        return self._woken
+
+
+class Database:
+    """Opens units of work."""
+
+    def __init__(
+        self, engine: AsyncEngine, *, clock: Clock, keyring: KeyRing, wake: Wake | None = None
+    ) -> None:
+        self.engine = engine
+        self.clock = clock
+        self.keyring = keyring
+        self._wake = wake
+
+    @asynccontextmanager
+    async def unit_of_work(self) -> AsyncIterator[UnitOfWork]:
+        """Open a transaction; commit at the end, roll back on any exception.
+
+        No call to the outside world may be awaited while it is open.
+        """
+        async with self.engine.connect() as connection, connection.begin():
+            work = UnitOfWork(connection, now=self.clock.now(), keyring=self.keyring)
+            yield work
+            await work.flush()
+        if self._wake is not None:
+            for topic, shards in work.woken.items():
+                self._wake(topic, shards)

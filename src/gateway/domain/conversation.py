@@ -1,0 +1,72 @@
+"""The messaging window, computed from the events' own timestamps."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Final
+
+from gateway.domain.channel import ChannelKind, has_window
+
+STANDARD_WINDOW: Final = timedelta(hours=24)
+HUMAN_AGENT_WINDOW: Final = timedelta(days=7)
+THREAD_OWNERSHIP: Final = timedelta(hours=24)
+WINDOW_CLOSED_SENTENCE: Final = (
+    "Sorry, your message can no longer send; the 24-hour message window has lapsed. "
+    "Close this enquiry, or wait until the visitor sends a message again."
+)
+
+
+class WindowState(StrEnum):
+    """What may be sent to a contact now."""
+
+    OPEN = "open"
+    HUMAN_AGENT = "human_agent"
+    CLOSED = "closed"
+
+
+class ThreadOwner(StrEnum):
+    """Who holds the thread at the platform."""
+
+    US = "us"
+    OTHER_APP = "other_app"
+    PAGE_INBOX = "page_inbox"
+    IDLE = "idle"
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """A conversation's messaging window at one moment."""
+
+    state: WindowState
+    open_until: datetime | None
+    human_agent_until: datetime | None
+
+
+def window_at(
+    now: datetime, *, kind: ChannelKind, last_action_at: datetime | None, human_agent: bool
+) -> Window:
+    """Return the window at a moment, from the contact's last qualifying action.
+
+    The window is open up to and including 24 hours after the action; HUMAN_AGENT, where the Page
+    has it, up to seven days. Third-party channels have no window and are always open.
+    """
+    if not has_window(kind):
+        return Window(WindowState.OPEN, None, None)
+    if last_action_at is None:
+        return Window(WindowState.CLOSED, None, None)
+    open_until = last_action_at + STANDARD_WINDOW
+    human_agent_until = last_action_at + HUMAN_AGENT_WINDOW if human_agent else None
+    if now <= open_until:
+        state = WindowState.OPEN
+    elif human_agent_until is not None and now <= human_agent_until:
+        state = WindowState.HUMAN_AGENT
+    else:
+        state = WindowState.CLOSED
+    return Window(state, open_until, human_agent_until)
+
+
+def thread_owner_at(now: datetime, owner: ThreadOwner, since: datetime | None) -> ThreadOwner:
+    """Return who owns the thread now; ownership falls back to idle after 24 hours."""
+    if owner in (ThreadOwner.US, ThreadOwner.IDLE) or since is None:
+        return owner
+    return owner if now < since + THREAD_OWNERSHIP else ThreadOwner.IDLE

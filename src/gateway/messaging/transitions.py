@@ -1,0 +1,83 @@
+"""Moves a message along the arrows of its life and tells the outside.
+
+The only place that changes the status of a message. REST, routing (echoes, marks, automatic
+messages) and the sender all come here; whoever calls holds the conversation's lock.
+"""
+
+from datetime import datetime
+from typing import Any, Final
+
+from gateway.db.conversations import Conversation
+from gateway.db.messages import Message, change_message
+from gateway.db.outbox import NewEvent
+from gateway.db.unit_of_work import UnitOfWork
+from gateway.domain.message import ARROWS, MessageStatus, may_move
+from gateway.errors import IllegalTransitionError
+from gateway.messaging.resources import message_resource
+
+# `sending` is the gateway's own business: it takes no number and no event.
+_EVENTS: Final[dict[MessageStatus, str]] = {
+    MessageStatus.SENT: "gateway.message.sent.v1",
+    MessageStatus.DELIVERED: "gateway.message.delivered.v1",
+    MessageStatus.READ: "gateway.message.read.v1",
+    MessageStatus.FAILED: "gateway.message.failed.v1",
+    MessageStatus.UNCERTAIN: "gateway.message.uncertain.v1",
+}
+
+
+async def move_message(
+    work: UnitOfWork,
+    conversation: Conversation,
+    message: Message,
+    target: MessageStatus,
+    *,
+    occurred_at: datetime | None = None,
+    **changes: Any,  # noqa: ANN401 - column values
+) -> None:
+    """Move a message to another state, write what changes with it and announce the event.
+
+    Raises:
+        IllegalTransitionError: There is no such arrow.
+    """
+    source = message.status
+    if not may_move(source, target):
+        raise IllegalTransitionError(
+            f"A message that is {source} cannot become {target}.",
+            extra={"state": source, "allowed": sorted(ARROWS[source])},
+        )
+    await change_message(work.connection, message, status=target, **changes)
+    if source is MessageStatus.UNCERTAIN and target is not MessageStatus.ACCEPTED:
+        announce_message(
+            work, conversation, message, "gateway.message.resolved.v1", occurred_at=occurred_at
+        )
+    event_type = _EVENTS.get(target)
+    if event_type is not None:
+        announce_message(work, conversation, message, event_type, occurred_at=occurred_at)
+
+
+def announce_message(
+    work: UnitOfWork,
+    conversation: Conversation,
+    message: Message,
+    event_type: str,
+    *,
+    occurred_at: datetime | None = None,
+    sequence: int | None = None,
+    hold: str | None = None,
+    also_to: tuple[str, ...] = (),
+    **further: Any,  # noqa: ANN401 - JSON values beside the message
+) -> None:
+    """Write an event about a message; without a `sequence`, it takes the conversation's next."""
+    work.announce(
+        NewEvent(
+            type=event_type,
+            account_id=message.account_id,
+            channel_id=message.channel_id,
+            conversation_id=message.conversation_id,
+            enquiry_id=message.enquiry_id,
+            sequence=conversation.take_sequence() if sequence is None else sequence,
+            occurred_at=occurred_at or work.now,
+            data={"message": message_resource(message, hold=hold), **further},
+            also_to=also_to,
+        )
+    )

@@ -1,0 +1,142 @@
+"""Every variable of the environment, once, with its default.
+
+`gateway settings` prints them with secrets masked. Composition roots read them and hand single
+values on; nothing else imports this module's instance, because there is none.
+"""
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, SecretStr, field_validator, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    """The configuration of one process."""
+
+    model_config = SettingsConfigDict(frozen=True, extra="ignore", case_sensitive=False)
+
+    environment: Literal["production", "development"] = Field(
+        default="production", description="`development` relaxes the checks of replication."
+    )
+
+    # Storage
+    database_url: SecretStr = Field(
+        default=SecretStr("postgresql+asyncpg://localhost/gateway"),
+        description="PostgreSQL 15 or later, as `postgresql+asyncpg://user:password@host/name`.",
+    )
+    database_pool_size: int = Field(default=10, ge=1, description="Connections a process keeps.")
+    database_pool_overflow: int = Field(default=10, ge=0, description="Further ones under load.")
+    encryption_keys: SecretStr = Field(
+        default=SecretStr(""),
+        description="Keys for secrets at rest: `id:base64` of 32 bytes, the first encrypts, "
+        "all decrypt; separated by commas.",
+    )
+
+    # Kafka
+    kafka_bootstrap_servers: str = Field(default="localhost:9092", description="host:port, …")
+    kafka_security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
+    kafka_sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = "PLAIN"
+    kafka_sasl_username: str = ""
+    kafka_sasl_password: SecretStr = SecretStr("")
+    kafka_ssl_cafile: str = Field(default="", description="PEM file of the broker's authority.")
+    kafka_ssl_certfile: str = Field(default="", description="Client certificate, for mutual TLS.")
+    kafka_ssl_keyfile: str = ""
+    kafka_group_id: str = "gateway-routing"
+    kafka_group_instance_id: str = Field(
+        default="", description="Static membership; a StatefulSet's pod name is a good one."
+    )
+    kafka_partitions: int = Field(default=64, ge=1, description="Of topics made by us.")
+    kafka_replication: int = Field(default=3, ge=1, description="Of topics made by us.")
+    kafka_min_insync_replicas: int = Field(default=2, ge=1, description="Of topics made by us.")
+    kafka_retention_hours: int = Field(default=168, ge=1, description="Of topics made by us.")
+    kafka_max_message_bytes: int = Field(default=10 * 1024 * 1024, ge=1024 * 1024)
+    kafka_allow_low_replication: bool = Field(
+        default=False,
+        description="Start in production although replication is under 3 or in-sync under 2.",
+    )
+
+    # HTTP
+    host: str = "127.0.0.1"
+    port: int = Field(default=8080, ge=0, le=65535)
+    ops_host: str = "127.0.0.1"
+    ops_port: int = Field(default=9090, ge=0, le=65535, description="/livez, /readyz, /metrics.")
+    public_url: str = Field(
+        default="http://127.0.0.1:8080", description="How Meta and browsers reach this gateway."
+    )
+    gateway_admin_key: SecretStr = Field(
+        default=SecretStr(""), description="The instance administrator's key; none, no access."
+    )
+    trusted_proxies: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=(), description="Addresses whose X-Forwarded-For is believed."
+    )
+    api_rate_limit_per_minute: int = Field(
+        default=6000, ge=0, description="REST calls a key may make; 0 lifts the limit."
+    )
+    webhook_body_bytes: int = Field(default=4 * 1024 * 1024, ge=1024)
+    api_body_bytes: int = Field(default=1024 * 1024, ge=1024)
+    header_bytes: int = Field(default=16 * 1024, ge=1024)
+    header_seconds: float = Field(default=5.0, gt=0, description="To a request's full header.")
+    body_seconds: float = Field(default=10.0, gt=0, description="To a request's full body.")
+    first_byte_seconds: float = Field(default=15.0, gt=0, description="On a new connection.")
+    connections_per_peer: int = Field(default=512, ge=1)
+    ingress_produce_timeout: float = Field(
+        default=4.0, gt=0, description="Seconds a webhook waits to become durable before a 503."
+    )
+
+    # Meta
+    graph_base_url: str = Field(default="https://graph.facebook.com")
+    graph_version: str = Field(default="v26.0", pattern=r"^v\d+\.\d+$")
+
+    # Sending
+    sender_concurrency: int = Field(default=1000, ge=1, description="Calls in flight a process.")
+    sender_attempt_timeout: float = Field(default=15.0, gt=0)
+    sender_first_attempt_timeout: float = Field(default=10.0, gt=0)
+    egress_allow_loopback: bool = Field(
+        default=False, description="Customers' addresses may be loopback and plain http."
+    )
+    egress_ports: Annotated[tuple[int, ...], NoDecode] = Field(default=(443, 8443))
+    sender_proxy_url: str = Field(default="", description="Egress proxy for customers' addresses.")
+    endpoint_retry_seconds: Annotated[tuple[int, ...], NoDecode] = Field(
+        default=(5, 60, 300, 1800, 7200, 18000, 36000, 57600, 86400),
+        description="Waits between the attempts of an endpoint's delivery, ± 20 %.",
+    )
+
+    # Media
+    media_url: str = Field(default="", description="Object store; none, a folder in `data_dir`.")
+    data_dir: str = Field(default=".data", description="Where local files go.")
+
+    # Routing
+    parked_per_source: int = Field(default=10_000, ge=1)
+    parked_days: int = Field(default=7, ge=1)
+    inbox_days: int = Field(default=8, ge=8, description="At least the inbound topic's retention.")
+    events_days: int = Field(default=30, ge=1, description="How long the events feed looks back.")
+
+    # Operations
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    log_format: Literal["json", "console"] = "json"
+    drain_seconds: float = Field(default=8.0, gt=0, description="To finish work on SIGTERM.")
+    otel_exporter_otlp_endpoint: str = Field(default="", description="Traces; none, none.")
+    clock_movable: bool = Field(default=False, description="`gateway dev` alone sets this.")
+
+    @field_validator("trusted_proxies", "egress_ports", "endpoint_retry_seconds", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        if isinstance(value, str):
+            return tuple(part.strip() for part in value.split(",") if part.strip())
+        return value
+
+    @field_validator("database_url")
+    @classmethod
+    def _driver(cls, value: SecretStr) -> SecretStr:
+        text = value.get_secret_value()
+        for scheme in ("postgresql://", "postgres://"):
+            if text.startswith(scheme):
+                return SecretStr("postgresql+asyncpg://" + text.removeprefix(scheme))
+        return value
+
+    @model_validator(mode="after")
+    def _no_debug_in_production(self) -> Self:
+        if self.environment == "production" and self.log_level == "DEBUG":
+            message = "LOG_LEVEL=DEBUG is refused in production: it may show what people wrote."
+            raise ValueError(message)
+        return self
