@@ -1,0 +1,45 @@
+"""The inbox: which events have had their effect, by id, for eight days."""
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import Final
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+_FIND: Final = text("SELECT event_id, original_hash FROM inbox WHERE event_id = ANY(:ids)")
+_INSERT: Final = text(
+    """
+    INSERT INTO inbox (event_id, original_hash, received_at)
+    SELECT event_id, original_hash, :at
+    FROM unnest(CAST(:ids AS text[]), CAST(:hashes AS bytea[])) AS r(event_id, original_hash)
+    ON CONFLICT DO NOTHING
+    """
+)
+
+
+class SeenMeanwhileError(Exception):
+    """Another transaction took an event first; this one must be rolled back and done anew."""
+
+
+async def find_seen(connection: AsyncConnection, event_ids: Iterable[str]) -> dict[str, bytes]:
+    """Return those events that have had their effect, with the SHA-256 of their originals."""
+    rows = await connection.execute(_FIND, {"ids": list(event_ids)})
+    return {row.event_id: row.original_hash for row in rows}
+
+
+async def remember_seen(
+    connection: AsyncConnection, hashes: Mapping[str, bytes], *, at: datetime
+) -> None:
+    """Note that events have their effect with this transaction.
+
+    Raises:
+        SeenMeanwhileError: One of them had it already.
+    """
+    if not hashes:
+        return
+    result = await connection.execute(
+        _INSERT, {"ids": list(hashes), "hashes": list(hashes.values()), "at": at}
+    )
+    if result.rowcount != len(hashes):
+        raise SeenMeanwhileError

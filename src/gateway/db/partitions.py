@@ -1,0 +1,145 @@
+"""Who owns a partition of the inbound topic, how far it has come, and the fence between owners."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+
+class PartitionLostError(Exception):
+    """Another process has taken the partition over; nothing of this transaction may stay."""
+
+
+@dataclass(slots=True)
+class Ownership:
+    """One process's claim on one partition, good for as long as nobody has a higher epoch.
+
+    `unclean` says that the owner before did not give the partition back: it may have died on a
+    record. `suspect_offset` and `tries` say on which, and how often.
+    """
+
+    topic: str
+    partition: int
+    epoch: int
+    next_offset: int | None
+    unclean: bool
+    suspect_offset: int | None
+    tries: int
+
+
+_FIND: Final = text(
+    "SELECT owned FROM partition_owners WHERE topic = :topic AND partition = :partition FOR UPDATE"
+)
+_CLAIM: Final = text(
+    """
+    INSERT INTO partition_owners (topic, partition, epoch, owned)
+    VALUES (:topic, :partition, 1, true)
+    ON CONFLICT (topic, partition)
+    DO UPDATE SET epoch = partition_owners.epoch + 1, owned = true
+    RETURNING epoch, next_offset, suspect_offset, tries
+    """
+)
+_MOVE: Final = text(
+    """
+    UPDATE partition_owners SET next_offset = :next_offset, suspect_offset = NULL, tries = 0
+    WHERE topic = :topic AND partition = :partition AND epoch = :epoch
+    """
+)
+_SUSPECT: Final = text(
+    """
+    UPDATE partition_owners
+    SET tries = CASE WHEN suspect_offset = :offset THEN tries + 1 ELSE 1 END,
+        suspect_offset = :offset
+    WHERE topic = :topic AND partition = :partition AND epoch = :epoch
+    RETURNING tries
+    """
+)
+_CAUGHT_UP: Final = text(
+    """
+    UPDATE partition_owners SET caught_up_at = greatest(caught_up_at, :at)
+    WHERE topic = :topic AND partition = :partition AND epoch = :epoch
+    """
+)
+_GIVE_BACK: Final = text(
+    """
+    UPDATE partition_owners SET owned = false
+    WHERE topic = :topic AND partition = :partition AND epoch = :epoch
+    """
+)
+
+
+async def claim_partition(connection: AsyncConnection, topic: str, partition: int) -> Ownership:
+    """Take a partition over: from the commit on, its former owner can change nothing."""
+    where = {"topic": topic, "partition": partition}
+    owned = (await connection.execute(_FIND, where)).scalar_one_or_none()
+    row = (await connection.execute(_CLAIM, where)).one()
+    return Ownership(
+        topic=topic,
+        partition=partition,
+        epoch=row.epoch,
+        next_offset=row.next_offset,
+        unclean=bool(owned),
+        suspect_offset=row.suspect_offset,
+        tries=row.tries,
+    )
+
+
+async def move_partition(
+    connection: AsyncConnection, ownership: Ownership, *, next_offset: int
+) -> None:
+    """Write how far the partition has come; the last statement of a batch's transaction.
+
+    Raises:
+        PartitionLostError: Somebody else owns it now.
+    """
+    result = await connection.execute(_MOVE, _key(ownership) | {"next_offset": next_offset})
+    if result.rowcount == 0:
+        raise PartitionLostError(f"{ownership.topic}/{ownership.partition}")
+
+
+async def suspect_record(connection: AsyncConnection, ownership: Ownership, *, offset: int) -> int:
+    """Note that a record is about to be tried alone; return how often it has been.
+
+    Raises:
+        PartitionLostError: Somebody else owns the partition now.
+    """
+    result = await connection.execute(_SUSPECT, _key(ownership) | {"offset": offset})
+    tries = result.scalar_one_or_none()
+    if tries is None:
+        raise PartitionLostError(f"{ownership.topic}/{ownership.partition}")
+    return int(tries)
+
+
+async def mark_caught_up(
+    connection: AsyncConnection, ownership: Ownership, *, at: datetime
+) -> None:
+    """Note that all that was in the log at a moment has taken effect.
+
+    Raises:
+        PartitionLostError: Somebody else owns the partition now.
+    """
+    result = await connection.execute(_CAUGHT_UP, _key(ownership) | {"at": at})
+    if result.rowcount == 0:
+        raise PartitionLostError(f"{ownership.topic}/{ownership.partition}")
+
+
+async def give_partition_back(connection: AsyncConnection, ownership: Ownership) -> None:
+    """Note that the owner has ended its work on a partition in order."""
+    await connection.execute(_GIVE_BACK, _key(ownership))
+
+
+async def database_now(connection: AsyncConnection) -> datetime:
+    """Return the product's time by the database's clock."""
+    now = (await connection.execute(text("SELECT gateway_now()"))).scalar_one()
+    assert isinstance(now, datetime)
+    return now
+
+
+def _key(ownership: Ownership) -> dict[str, object]:
+    return {
+        "topic": ownership.topic,
+        "partition": ownership.partition,
+        "epoch": ownership.epoch,
+    }
