@@ -1,13 +1,45 @@
 """An event as the ingress puts it on Kafka, before any database has seen it."""
 
-import json
+import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from typing import Any, Final
+from datetime import datetime
+from typing import Final, Self, TypeVar
 from urllib.parse import quote
+
+from gateway.contracts.canonical import (
+    RECORD,
+    Json,
+    canonical_hash,
+    compact,
+    may_need_scrubbing,
+    parse_json,
+    scrub,
+)
+from gateway.contracts.envelope import (
+    Attributes,
+    UndecodableRecordError,
+    channel_source,
+    from_headers,
+    to_headers,
+)
+from gateway.contracts.inbound_types import INBOUND_TYPES, UNRECOGNISED
+from gateway.contracts.moments import from_rfc3339, rfc3339
+from gateway.domain.ids import EVENT, is_id
+from gateway.errors import MalformedJsonError
+
+# Raised by one whenever the same item would be put in other words than before, so that a range of
+# records can be found and normalised again. Ids do not depend on it.
+NORMALISER_VERSION: Final = "1"
 
 NO_CONTACT: Final = "-"
 MAX_KEY_PART_BYTES: Final = 255
+
+# Percent-encoding never yields it, so a shortened id never equals one that was not shortened.
+_SHORTENED: Final = "!"
+_DIGEST_CHARACTERS: Final = 64
+
+_Expected = TypeVar("_Expected")
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,7 +47,9 @@ class InboundEvent:
     """One item that Meta or a third party posted, in our words.
 
     `name` is the name of the object that describes the item (`message`, `delivery`, …), `data` that
-    object, and `original` the item as it came, so that it can be normalised again.
+    object, and `original` the item as it came, so that it can be normalised again. `original` may
+    hold lone surrogates and NULs; `scrub` it before it goes into a database. `occurred_at` is in
+    UTC, in whole milliseconds.
     """
 
     id: str
@@ -25,20 +59,25 @@ class InboundEvent:
     contact_id: str
     occurred_at: datetime
     name: str
-    data: dict[str, Any]
-    original: Any
+    data: dict[str, Json]
+    original: Json
     meta_app_id: str | None = None
     standby: bool = False
     traceparent: str | None = field(default=None, compare=False)
+    normaliser_version: str = NORMALISER_VERSION
 
     @property
     def key(self) -> str:
         """The Kafka key: everything of one contact of one source stays in order."""
         return inbound_key(self.kind, self.source_id, self.contact_id)
 
+    def original_hash(self) -> bytes:
+        """Return the SHA-256 of the canonical original: a repeat has the same, a conflict not."""
+        return canonical_hash(self.original)
+
     def value(self) -> bytes:
         """Return the record's JSON value."""
-        body: dict[str, Any] = {
+        body: dict[str, Json] = {
             "kind": self.kind,
             "source_id": self.source_id,
             "contact_id": self.contact_id,
@@ -49,20 +88,98 @@ class InboundEvent:
         }
         if self.meta_app_id is not None:
             body["meta_app_id"] = self.meta_app_id
-        return json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
+        if self.name == UNRECOGNISED:
+            # Who only asks why need not look into the object.
+            body["reason"] = self.data["reason"]
+        return compact(body)
+
+    def headers(self) -> list[tuple[str, bytes]]:
+        """Return the record's headers: the CloudEvents attributes in binary mode."""
+        key = self.key
+        return to_headers(
+            Attributes(
+                id=self.id,
+                source=channel_source(self.kind, self.source_id),
+                type=self.type,
+                time=self.occurred_at,
+                subject=key,
+                partitionkey=key,
+                traceparent=self.traceparent,
+                normaliserversion=self.normaliser_version,
+            )
+        )
+
+    @classmethod
+    def from_record(cls, headers: Sequence[tuple[str, bytes | None]], value: bytes | None) -> Self:
+        """Return the event of a record.
+
+        Raises:
+            UndecodableRecordError: as `from_headers` says, or `value-missing`, `value-not-json`,
+                `id-malformed`, `type-unknown`, `value-malformed`.
+        """
+        attributes = from_headers(headers)
+        if not is_id(EVENT, attributes.id):
+            raise UndecodableRecordError("id-malformed")
+        if attributes.type not in INBOUND_TYPES:
+            raise UndecodableRecordError("type-unknown")
+        body = _body(value)
+        name = INBOUND_TYPES[attributes.type].name
+        try:
+            return cls(
+                id=attributes.id,
+                type=attributes.type,
+                kind=_expect(str, body["kind"]),
+                source_id=_expect(str, body["source_id"]),
+                contact_id=_expect(str, body["contact_id"]),
+                occurred_at=from_rfc3339(_expect(str, body["occurred_at"])),
+                name=name,
+                data=_expect(dict, body[name]),
+                original=body["original"],
+                meta_app_id=_expect(str, body["meta_app_id"]) if "meta_app_id" in body else None,
+                standby=_expect(bool, body["standby"]),
+                traceparent=attributes.traceparent,
+                normaliser_version=attributes.normaliserversion or NORMALISER_VERSION,
+            )
+        except (KeyError, TypeError, ValueError) as error:
+            raise UndecodableRecordError("value-malformed") from error
 
 
 def inbound_key(kind: str, source_id: str, contact_id: str) -> str:
-    """Return `{kind}:{source id}:{contact id}`, ids percent-encoded and at most 255 bytes each."""
+    """Return `{kind}:{source id}:{contact id}`, ids percent-encoded and at most 255 bytes each.
+
+    Of an id that is longer when encoded, the key has a beginning and a SHA-256 of the whole.
+    """
     return f"{kind}:{_key_part(source_id)}:{_key_part(contact_id)}"
 
 
 def _key_part(value: str) -> str:
     if value.isascii() and value.isalnum() and len(value) <= MAX_KEY_PART_BYTES:
         return value
-    return quote(value, safe="-._~", errors="surrogatepass")[:MAX_KEY_PART_BYTES]
+    encoded = quote(value, safe="-._~", errors="surrogatepass")
+    if len(encoded) <= MAX_KEY_PART_BYTES:
+        return encoded
+    beginning = encoded[: MAX_KEY_PART_BYTES - len(_SHORTENED) - _DIGEST_CHARACTERS]
+    # An escape is three characters; half of one would make the key unreadable.
+    whole_escapes = beginning[:-2] + beginning[-2:].partition("%")[0]
+    digest = hashlib.sha256(value.encode("utf-8", "surrogatepass")).hexdigest()
+    return f"{whole_escapes}{_SHORTENED}{digest}"
 
 
-def rfc3339(moment: datetime) -> str:
-    """Return a moment as RFC 3339 in UTC with milliseconds and `Z`."""
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}Z"
+def _body(value: bytes | None) -> dict[str, Json]:
+    if value is None:
+        raise UndecodableRecordError("value-missing")
+    try:
+        body = parse_json(value, limits=RECORD)
+    except MalformedJsonError as error:
+        raise UndecodableRecordError("value-not-json") from error
+    if not isinstance(body, dict):
+        raise UndecodableRecordError("value-malformed")
+    if may_need_scrubbing(value):
+        return {name: each if name == "original" else scrub(each) for name, each in body.items()}
+    return body
+
+
+def _expect(kind: type[_Expected], value: object) -> _Expected:
+    if not isinstance(value, kind):
+        raise TypeError(kind.__name__)
+    return value
