@@ -1,0 +1,85 @@
+"""What the resources need from parts that they may not import; `gateway.asgi` fills them.
+
+`routing` implements the first three; the last one speaks Kafka.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Protocol
+
+from gateway.db.channels import Channel
+from gateway.db.conversations import Conversation
+from gateway.db.unit_of_work import UnitOfWork
+from gateway.domain.message import AuthorKind
+
+
+class RoutingRules(Protocol):
+    """Knows what a routing configuration may look like."""
+
+    def __call__(self, raw: object, *, pointer_prefix: str) -> dict[str, Any]:
+        """Return the configuration with its defaults filled in.
+
+        Raises:
+            InvalidFieldsError: It does not hold; pointers begin with the prefix.
+        """
+        ...
+
+
+class Engagement(Protocol):
+    """Knows the enquiries of conversations."""
+
+    async def before_send(
+        self,
+        work: UnitOfWork,
+        conversation: Conversation,
+        channel: Channel,
+        *,
+        author_kind: AuthorKind,
+        author_id: str | None,
+        takeover: bool,
+    ) -> str | None:
+        """Let an author answer in a locked conversation and return the enquiry's id, if any.
+
+        An agent's send to an open or offered enquiry accepts it.
+
+        Raises:
+            NotAssigneeError: It is ongoing with another agent, and `takeover` does not say so.
+        """
+        ...
+
+    async def enquiry_resources(
+        self, work: UnitOfWork, account_id: str, enquiry_ids: Iterable[str]
+    ) -> Mapping[str, dict[str, Any]]:
+        """Return the public form of those enquiries of an account that exist, by id."""
+        ...
+
+
+class RoutingChanges(Protocol):
+    """Learns of changes that may move enquiries; what follows happens by timers, afterwards."""
+
+    async def presence_changed(self, work: UnitOfWork, account_id: str, agent_id: str) -> None:
+        """Consider anew the enquiries that wait for this agent."""
+        ...
+
+    async def channel_deleted(self, work: UnitOfWork, account_id: str, channel_id: str) -> None:
+        """Close the enquiries of a channel that live."""
+        ...
+
+
+class Republisher(Protocol):
+    """Puts a record back on its topic."""
+
+    async def republish(
+        self,
+        topic: str,
+        partition: int | None,
+        *,
+        key: bytes | None,
+        value: bytes | None,
+        headers: Sequence[tuple[str, bytes]],
+    ) -> None:
+        """Return once the record is durable.
+
+        Raises:
+            NotDurableError: It could not be made durable in time.
+        """
+        ...
