@@ -1,0 +1,75 @@
+# The same verbs for people and for CI; plain `make` lists them.
+# Further words go through ARGS (run, migrate, bench) and PYTEST_ARGS (test, test-kafka, test-faults).
+
+SHELL := /bin/sh
+PYTHON ?= python3
+BIN := .venv/bin
+UV := .tools/uv/bin/uv
+ARGS ?=
+PYTEST_ARGS ?=
+IMAGE ?= channel-gateway
+
+.DEFAULT_GOAL := help
+.PHONY: help install run test check lint types imports spelling dependencies lock contracts-drift \
+	format contracts migrate bench test-kafka test-faults image
+
+help: ## List these verbs
+	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' Makefile
+
+install: ## Make the environment in .venv (brings its own tools; needs only python3 and make)
+	@$(PYTHON) scripts/bootstrap.py
+
+# Make passes Ctrl-C on by itself; the leash ends everything too when make is killed outright.
+run: install ## Start the whole gateway with a sandbox and a demo conversation; Ctrl-C ends it
+	@$(BIN)/python src/gateway/embedded/leash.py TERM parent - $(BIN)/gateway dev $(ARGS)
+
+test: install ## Run all tests, with their own PostgreSQL and broker
+	@$(BIN)/pytest --numprocesses 2 --dist loadgroup $(PYTEST_ARGS)
+
+check: lint types imports spelling dependencies lock contracts-drift ## Check style, types, imports, spelling, lock and contracts
+
+lint: install ## Check style and formatting
+	@$(BIN)/ruff check
+	@$(BIN)/ruff format --check
+
+types: install ## Check types
+	@$(BIN)/mypy
+
+imports: install ## Check who may import whom
+	@$(BIN)/lint-imports
+
+spelling: install
+	@$(BIN)/typos
+
+dependencies: install
+	@$(BIN)/deptry src
+
+# Compares the lock with pyproject.toml alone, so it needs no network.
+lock: install
+	@$(UV) lock --check --offline --quiet
+
+contracts-drift: install
+	@$(BIN)/python scripts/contracts.py --check
+
+format: install ## Format the code and mend what can be mended by itself
+	@$(BIN)/ruff check --fix-only
+	@$(BIN)/ruff format
+
+contracts: install ## Write openapi/*.yaml anew from the code
+	@$(BIN)/python scripts/contracts.py
+
+migrate: install ## Bring the database of DATABASE_URL to this release's schema
+	@$(BIN)/gateway migrate $(ARGS)
+
+bench: install ## Run the benchmarks
+	@for program in $(or $(wildcard benchmarks/[a-z]*.py),$(error There are no benchmarks here)); \
+		do $(BIN)/python $$program $(ARGS) || exit 1; done
+
+test-kafka: install ## Run the tests that use a broker against Apache Kafka (needs Java and Maven)
+	@$(BIN)/python scripts/with_apache_kafka.py $(BIN)/pytest -m kafka $(PYTEST_ARGS)
+
+test-faults: install ## Run the fault tests: kills, freezes, full disks
+	@$(BIN)/pytest tests/faults $(PYTEST_ARGS)
+
+image: ## Build the container image
+	docker build --tag $(IMAGE) .

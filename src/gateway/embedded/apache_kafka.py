@@ -1,0 +1,115 @@
+"""Apache Kafka itself, through Java and Maven: the reference that our promises are tested on."""
+
+import base64
+import signal
+import uuid
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+from gateway.embedded.child import Step
+from gateway.embedded.directory import ServerDirectory
+from gateway.embedded.errors import EmbeddedError
+from gateway.embedded.kafka_jars import bring_jars, find_program
+from gateway.embedded.kafka_metadata import broker_answers
+from gateway.embedded.ports import free_port
+from gateway.embedded.server import Launch, run_to_the_end
+
+_NODE: Final = 1
+_REMEDY: Final = "A broker of your own can be named in KAFKA_BOOTSTRAP_SERVERS."
+
+
+class ApacheKafka:
+    """A single node in KRaft mode, broker and controller in one."""
+
+    # It tidies up at leisure; a kill would lose nothing either.
+    ending: Sequence[Step] = (Step(signal.SIGTERM, 15),)
+    start_seconds: float = 60.0
+    passing_reasons: Sequence[str] = ("Address already in use",)
+    remedy: str = _REMEDY
+
+    def __init__(self, directory: Path, *, cache: Path, heap: str = "512m") -> None:
+        """Describe a broker.
+
+        Args:
+            directory: Where all its files go; made if need be, kept when the broker ends.
+            cache: Where Kafka's jars are kept for the next time (54 MB).
+            heap: Java's largest heap, as `-Xmx` takes it.
+        """
+        self.directory = ServerDirectory(directory)
+        self._data = self.directory.path / "data"
+        self._properties = self.directory.path / "server.properties"
+        self._cache = cache.absolute()
+        self._heap = heap
+        self._java: list[str | Path] = []
+
+    def address(self, port: int) -> str:
+        """Return the broker's address, as `KAFKA_BOOTSTRAP_SERVERS` takes it."""
+        return f"127.0.0.1:{port}"
+
+    async def prepare(self) -> None:
+        """Bring the jars and format the storage, each the first time.
+
+        Raises:
+            EmbeddedError: Java or Maven is missing, or the storage cannot be formatted.
+        """
+        java = find_program("java")
+        jars = await bring_jars(self._cache)
+        self._java = [java, f"-Xmx{self._heap}", "-cp", f"{jars}/*"]
+        if (self._data / "meta.properties").exists():
+            return
+        self._write_properties(free_port())
+        cluster = _random_uuid()
+        command = [
+            *(*self._java, "kafka.tools.StorageTool", "format"),
+            *("-t", cluster, "-c", self._properties),
+        ]
+        formatting = Launch(command, cwd=self.directory.path)
+        if not await run_to_the_end(formatting, log=self.directory.log):
+            raise EmbeddedError(
+                f"Apache Kafka could not format its storage:\n{self.directory.last_words()}"
+            )
+
+    def launch(self, port: int) -> Launch:
+        """Write the configuration for this port and return what to execute."""
+        self._write_properties(port)
+        return Launch([*self._java, "kafka.Kafka", self._properties], cwd=self.directory.path)
+
+    async def answers(self, port: int) -> bool:
+        """Tell whether it answers a metadata request, itself among the brokers."""
+        return await broker_answers("127.0.0.1", port)
+
+    def _write_properties(self, port: int) -> None:
+        controller = free_port()
+        while controller == port:
+            controller = free_port()
+        properties = {
+            "process.roles": "broker,controller",
+            "node.id": _NODE,
+            "controller.quorum.voters": f"{_NODE}@127.0.0.1:{controller}",
+            "listeners": f"PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}",
+            "advertised.listeners": f"PLAINTEXT://127.0.0.1:{port}",
+            "controller.listener.names": "CONTROLLER",
+            "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
+            "log.dirs": self._data,
+            # There is one node, so there is one replica of everything.
+            "default.replication.factor": 1,
+            "offsets.topic.replication.factor": 1,
+            "transaction.state.log.replication.factor": 1,
+            "transaction.state.log.min.isr": 1,
+            "share.coordinator.state.topic.replication.factor": 1,
+            "share.coordinator.state.topic.min.isr": 1,
+            "group.initial.rebalance.delay.ms": 0,
+            # Topics are made by the gateway, with its settings, or not at all.
+            "auto.create.topics.enable": "false",
+        }
+        text = "".join(f"{name}={value}\n" for name, value in properties.items())
+        self._properties.write_text(text)
+
+
+def _random_uuid() -> str:
+    """Return a cluster id as Kafka writes them; one that begins with a dash reads as an option."""
+    while True:
+        text = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+        if not text.startswith("-"):
+            return text
