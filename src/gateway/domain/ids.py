@@ -51,11 +51,10 @@ def is_id(prefix: str, value: str) -> bool:
 def event_id(parts: Iterable[str]) -> str:
     """Return the id of an event that came from outside, from the parts that make it unique.
 
-    Parts are length-prefixed UTF-8, so that no two lists of parts read alike.
+    It is the UUIDv5 of the parts as UTF-8, each with its length before it, so that no two lists of
+    parts read alike: `("ab", "c")` is `2:ab1:c`.
     """
-    digest = hashlib.sha1(_EVENT_NAMESPACE.bytes, usedforsecurity=False)
-    for part in parts:
-        encoded = part.encode("utf-8", "surrogatepass")
-        digest.update(b"%d:" % len(encoded))
-        digest.update(encoded)
-    return str(TypeID.from_uuid(uuid.UUID(bytes=digest.digest()[:16], version=5), prefix=EVENT))
+    encoded = [part.encode("utf-8", "surrogatepass") for part in parts]
+    name = b"".join([b"%d:%b" % (len(part), part) for part in encoded])
+    digest = hashlib.sha1(_EVENT_NAMESPACE.bytes + name, usedforsecurity=False).digest()
+    return str(TypeID.from_uuid(uuid.UUID(bytes=digest[:16], version=5), prefix=EVENT))

@@ -105,8 +105,9 @@ class Reading:
         if not isinstance(raw, dict):
             self._add_unrecognised(nowhere, raw, "entry-not-an-object")
             return
-        head = scrub([raw.get("id"), raw.get("uid"), raw.get("time")])
-        entry = _Entry(nowhere.object, nowhere.kind, as_id(head[0]), head[2], as_id(head[1]))
+        head = [raw.get("id"), raw.get("uid"), raw.get("time")]
+        id_, user_id, time = scrub(head) if self.needs_scrubbing else head
+        entry = _Entry(nowhere.object, nowhere.kind, as_id(id_), time, as_id(user_id))
         empty = True
         for name, array in raw.items():
             if name in _ARRAYS:
