@@ -164,6 +164,7 @@ def upgrade() -> None:
             nullable=False,
         ),
         sa.Column("record_value", sa.LargeBinary(), nullable=False),
+        sa.Column("record_partition", sa.Integer(), nullable=False),
         sa.Column("original_hash", sa.LargeBinary(), nullable=False),
         sa.Column("arrived_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("parked_at", sa.DateTime(timezone=True), nullable=False),

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, fields
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import RowMapping, select, text, update
+from sqlalchemy import RowMapping, or_, select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.db.tables import messages
@@ -119,6 +119,18 @@ async def find_by_source(
         statement = statement.where(messages.c.direction == direction)
     found = [_of(row) for row in (await connection.execute(statement)).mappings()]
     return {(row.direction, row.source_message_id or ""): row for row in found}
+
+
+async def find_conversations_of(
+    connection: AsyncConnection, channel_id: str, names: Iterable[str]
+) -> set[str]:
+    """Return the conversations of a channel's messages, named by our ids or the source's."""
+    wanted = list(names)
+    statement = select(messages.c.conversation_id).where(
+        messages.c.channel_id == channel_id,
+        or_(messages.c.id.in_(wanted), messages.c.source_message_id.in_(wanted)),
+    )
+    return set((await connection.execute(statement)).scalars())
 
 
 async def change_message(

@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from gateway.contracts.inbound import rfc3339
+from gateway.contracts.moments import rfc3339
 from gateway.domain import ids
 from gateway.domain.shards import shard_of
 from gateway.domain.subscription import wants

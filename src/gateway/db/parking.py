@@ -27,6 +27,7 @@ class ParkedEvent:
     owner_channel_id: str | None
     record_headers: dict[str, str]
     record_value: bytes
+    record_partition: int
     original_hash: bytes
     arrived_at: datetime
     expires_at: datetime
@@ -75,17 +76,17 @@ _COUNT: Final = text(
 _PARK: Final = text(
     """
     INSERT INTO parked (kind, source_id, contact_id, event_id, meta_app_id, owner_account_id,
-                        owner_channel_id, record_headers, record_value, original_hash,
-                        arrived_at, parked_at, expires_at)
+                        owner_channel_id, record_headers, record_value, record_partition,
+                        original_hash, arrived_at, parked_at, expires_at)
     VALUES (:kind, :source_id, :contact_id, :event_id, :meta_app_id, :owner_account_id,
-            :owner_channel_id, CAST(:record_headers AS jsonb), :record_value, :original_hash,
-            :arrived_at, :parked_at, :expires_at)
+            :owner_channel_id, CAST(:record_headers AS jsonb), :record_value, :record_partition,
+            :original_hash, :arrived_at, :parked_at, :expires_at)
     ON CONFLICT (event_id) DO NOTHING
     """
 )
 _COLUMNS: Final = (
     "id, kind, source_id, contact_id, event_id, owner_account_id, owner_channel_id, "
-    "record_headers, record_value, original_hash, arrived_at, expires_at"
+    "record_headers, record_value, record_partition, original_hash, arrived_at, expires_at"
 )
 _FIRST: Final = text(
     f"SELECT {_COLUMNS} FROM parked "  # noqa: S608 - constant column names

@@ -64,7 +64,7 @@ _CAUGHT_UP: Final = text(
 )
 _GIVE_BACK: Final = text(
     """
-    UPDATE partition_owners SET owned = false
+    UPDATE partition_owners SET owned = false, suspect_offset = NULL, tries = 0
     WHERE topic = :topic AND partition = :partition AND epoch = :epoch
     """
 )

@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any
 
-from gateway.contracts.inbound import rfc3339
+from gateway.contracts.moments import rfc3339
 from gateway.db.messages import Message
 from gateway.domain.message import MessageStatus
 

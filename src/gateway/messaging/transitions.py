@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from gateway.db.conversations import Conversation
+from gateway.db.marks import take_marks
 from gateway.db.messages import Message, change_message
 from gateway.db.outbox import NewEvent
 from gateway.db.unit_of_work import UnitOfWork
@@ -53,6 +54,44 @@ async def move_message(
     event_type = _EVENTS.get(target)
     if event_type is not None:
         announce_message(work, conversation, message, event_type, occurred_at=occurred_at)
+    if target is MessageStatus.SENT:
+        await catch_up_marks(work, conversation, message)
+
+
+async def catch_up_marks(work: UnitOfWork, conversation: Conversation, message: Message) -> None:
+    """Apply the marks that came before it was known that their message had been sent."""
+    marks: dict[str, datetime] = {}
+    if message.source_message_id is not None:
+        marks = await take_marks(work.connection, message)
+    if message.platform_at is not None:
+        for kind, watermark in (
+            ("delivered", conversation.delivered_watermark),
+            ("read", conversation.read_watermark),
+        ):
+            if watermark is not None and message.platform_at <= watermark:
+                marks.setdefault(kind, watermark)
+    if "failed" in marks:
+        await move_message(work, conversation, message, MessageStatus.FAILED)
+        return
+    for kind in ("delivered", "read"):
+        if kind in marks:
+            await mark_message(work, conversation, message, kind, at=marks[kind])
+
+
+async def mark_message(
+    work: UnitOfWork, conversation: Conversation, message: Message, kind: str, *, at: datetime
+) -> None:
+    """Mark a message as `delivered` or `read`; a mark never moves it back.
+
+    Reading implies delivery: what was read without a word of delivery counts as delivered then.
+    """
+    target = MessageStatus(kind)
+    if not may_move(message.status, target):
+        return
+    changes: dict[str, Any] = {f"{kind}_at": at}
+    if target is MessageStatus.READ and message.delivered_at is None:
+        changes["delivered_at"] = at
+    await move_message(work, conversation, message, target, occurred_at=at, **changes)
 
 
 def announce_message(

@@ -76,6 +76,7 @@ parked = Table(
     id_column("owner_channel_id", nullable=True),
     document("record_headers"),
     Column("record_value", LargeBinary, nullable=False),
+    Column("record_partition", Integer, nullable=False),
     Column("original_hash", LargeBinary, nullable=False),
     moment("arrived_at"),
     moment("parked_at"),

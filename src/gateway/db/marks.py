@@ -1,0 +1,85 @@
+"""Delivery and read marks: those that wait for their message, and what a watermark covers."""
+
+from collections.abc import Collection
+from datetime import datetime, timedelta
+from typing import Final
+
+from sqlalchemy import delete, select, text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from gateway.db.channels import Channel
+from gateway.db.conversations import Conversation
+from gateway.db.messages import Message, find_messages
+from gateway.db.tables import messages, pending_marks
+from gateway.domain.message import Direction, MessageStatus
+
+KEPT: Final = timedelta(hours=24)
+
+_ADD: Final = text(
+    """
+    INSERT INTO pending_marks (account_id, channel_id, source_message_id, kind, at, expires_at)
+    VALUES (:account_id, :channel_id, :source_message_id, :kind, :at, :expires_at)
+    ON CONFLICT DO NOTHING
+    """
+)
+
+
+async def keep_mark(
+    connection: AsyncConnection,
+    channel: Channel,
+    source_message_id: str,
+    kind: str,
+    *,
+    at: datetime,
+    now: datetime,
+) -> None:
+    """Keep a mark (`delivered`, `read` or `failed`) for a message that is not known yet."""
+    await connection.execute(
+        _ADD,
+        {
+            "account_id": channel.account_id,
+            "channel_id": channel.id,
+            "source_message_id": source_message_id,
+            "kind": kind,
+            "at": at,
+            "expires_at": now + KEPT,
+        },
+    )
+
+
+async def take_marks(connection: AsyncConnection, message: Message) -> dict[str, datetime]:
+    """Return and forget the marks that came before their message was known, by kind."""
+    statement = (
+        delete(pending_marks)
+        .where(
+            pending_marks.c.account_id == message.account_id,
+            pending_marks.c.channel_id == message.channel_id,
+            pending_marks.c.source_message_id == message.source_message_id,
+        )
+        .returning(pending_marks.c.kind, pending_marks.c.at)
+    )
+    return {row.kind: row.at for row in await connection.execute(statement)}
+
+
+async def find_covered(
+    connection: AsyncConnection,
+    conversation: Conversation,
+    watermark: datetime,
+    statuses: Collection[MessageStatus],
+) -> list[Message]:
+    """Return the outbound messages in these states that a watermark covers, oldest first.
+
+    Compared is the platform's time of a message, at or before the watermark.
+    """
+    statement = select(messages.c.id).where(
+        messages.c.account_id == conversation.account_id,
+        messages.c.conversation_id == conversation.id,
+        messages.c.direction == Direction.OUTBOUND,
+        messages.c.status.in_(list(statuses)),
+        messages.c.platform_at <= watermark,
+    )
+    found = (await connection.execute(statement)).scalars().all()
+    if not found:
+        return []
+    covered = await find_messages(connection, conversation.account_id, found)
+    return sorted(covered.values(), key=lambda message: message.sequence)

@@ -1,0 +1,1 @@
+"""What each type of inbound event does to its conversation: one function a type."""

@@ -1,0 +1,73 @@
+"""A message has other words now, or none."""
+
+from typing import Any
+
+from gateway.db.channels import Channel
+from gateway.db.messages import Message, change_message
+from gateway.messaging.transitions import announce_message
+from routing.arrivals import Arrival
+from routing.effects.passing import pass_on
+from routing.scene import Scene
+
+
+async def receive_edit(scene: Scene, channel: Channel, arrival: Arrival) -> None:
+    """Give a message its new text; an edit older than the one it has changes nothing."""
+    data = arrival.event.data
+    message = await _written(scene, channel, data["message_id"])
+    if message is None:
+        await pass_on(scene, channel, arrival)
+        return
+    number = data.get("edit_number") or 0
+    if number < message.content.get("edit_number", 0) or message.unsent_at is not None:
+        return
+    content = message.content | {"text": data.get("text"), "edit_number": number}
+    await _change(
+        scene,
+        channel,
+        arrival,
+        message,
+        "gateway.message.edited.v1",
+        content=content,
+        edited_at=arrival.event.occurred_at,
+    )
+
+
+async def receive_unsent(scene: Scene, channel: Channel, arrival: Arrival) -> None:
+    """Delete what a message said, as the platform requires when it was taken back."""
+    message = await _written(scene, channel, arrival.event.data["message_id"])
+    if message is None:
+        await pass_on(scene, channel, arrival)
+        return
+    if message.unsent_at is not None:
+        return
+    await _change(
+        scene,
+        channel,
+        arrival,
+        message,
+        "gateway.message.unsent.v1",
+        content={"type": "unsent"},
+        unsent_at=arrival.event.occurred_at,
+    )
+
+
+async def _written(scene: Scene, channel: Channel, message_id: str) -> Message | None:
+    await scene.settle()
+    return scene.named(channel, message_id)
+
+
+async def _change(
+    scene: Scene,
+    channel: Channel,
+    arrival: Arrival,
+    message: Message,
+    event_type: str,
+    **changes: Any,  # noqa: ANN401 - column values
+) -> None:
+    _, conversation = await scene.meet(channel, arrival)
+    if message.conversation_id != conversation.id:
+        return
+    await change_message(scene.work.connection, message, **changes)
+    announce_message(
+        scene.work, conversation, message, event_type, occurred_at=arrival.event.occurred_at
+    )

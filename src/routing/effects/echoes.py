@@ -1,0 +1,100 @@
+"""Something was sent from our side: by us, or by other hands."""
+
+from gateway.messaging.settlement import settle_from_echo
+
+from gateway.db.channels import Channel
+from gateway.db.messages import Message
+from gateway.domain import ids
+from gateway.domain.conversation import ThreadOwner
+from gateway.domain.message import AuthorKind, Direction, MessageStatus
+from gateway.messaging.transitions import announce_message, catch_up_marks
+from routing.arrivals import Arrival
+from routing.effects.speaking import is_late
+from routing.effects.thread_owner import set_thread_owner
+from routing.enquiry_effects import on_page_inbox_message
+from routing.scene import Scene
+
+
+async def receive_echo(scene: Scene, channel: Channel, arrival: Arrival) -> None:
+    """Learn what became of a message of ours, or that somebody else answered."""
+    data = arrival.event.data
+    if data.get("app_id") == channel.meta_app_id and channel.meta_app_id is not None:
+        attempt = arrival.own_attempt()
+        if attempt is not None:
+            await _settle(scene, channel, arrival, *attempt)
+            return
+        known = scene.message(channel, Direction.OUTBOUND, data.get("id"))
+        if known is not None:
+            return
+    await _other_hands(scene, channel, arrival)
+
+
+async def _settle(
+    scene: Scene, channel: Channel, arrival: Arrival, message_id: str, attempt: int
+) -> None:
+    conversation = scene.conversation(channel, arrival)
+    if conversation is None:
+        return
+    message = scene.ours.get(message_id)
+    if message is None or message.conversation_id != conversation.id:
+        return
+    await settle_from_echo(
+        scene.work,
+        conversation,
+        message,
+        attempt=attempt,
+        mid=arrival.event.data.get("id"),
+        platform_at=arrival.event.occurred_at,
+    )
+    scene.remember(message)
+
+
+async def _other_hands(scene: Scene, channel: Channel, arrival: Arrival) -> None:
+    event = arrival.event
+    if scene.message(channel, Direction.OUTBOUND, event.data.get("id")) is not None:
+        return
+    _, conversation = await scene.meet(channel, arrival)
+    content = {
+        name: value
+        for name, value in event.data.items()
+        if name not in ("id", "app_id", "metadata", "contact")
+    }
+    message = Message(
+        account_id=channel.account_id,
+        id=ids.new_id(ids.MESSAGE),
+        channel_id=channel.id,
+        conversation_id=conversation.id,
+        enquiry_id=conversation.enquiry_id,
+        sequence=conversation.take_sequence(),
+        direction=Direction.OUTBOUND,
+        author_kind=AuthorKind.PAGE,
+        author_id=event.data.get("app_id"),
+        content=content,
+        status=MessageStatus.SENT,
+        source_message_id=event.data.get("id"),
+        platform_at=event.occurred_at,
+        occurred_at=event.occurred_at,
+        accepted_at=scene.work.now,
+        sent_at=scene.work.now,
+    )
+    scene.add(message)
+    conversation.last_message_at = scene.work.now
+    announce_message(
+        scene.work,
+        conversation,
+        message,
+        "gateway.message.sent.v1",
+        occurred_at=event.occurred_at,
+        sequence=message.sequence,
+    )
+    await scene.settle()
+    await catch_up_marks(scene.work, conversation, message)
+    if event.data.get("app_id") == channel.meta_app_id or is_late(conversation, arrival):
+        return
+    await _hand_over(scene, channel, arrival)
+
+
+async def _hand_over(scene: Scene, channel: Channel, arrival: Arrival) -> None:
+    _, conversation = await scene.meet(channel, arrival)
+    set_thread_owner(scene.work, conversation, ThreadOwner.PAGE_INBOX, arrival)
+    await on_page_inbox_message(scene.work, conversation, channel)

@@ -1,0 +1,132 @@
+"""The contact says something: a message, or a button that was pressed."""
+
+from typing import Any, Final
+
+from gateway.db.channels import Channel
+from gateway.db.conversations import Conversation
+from gateway.db.first_contact import Known
+from gateway.db.messages import Message
+from gateway.domain import ids
+from gateway.domain.conversation import ThreadOwner
+from gateway.domain.message import AuthorKind, Direction, MessageStatus
+from gateway.messaging.transitions import announce_message
+from routing.arrivals import Arrival
+from routing.effects.thread_owner import set_thread_owner
+from routing.enquiry_effects import on_contact_message
+from routing.scene import Scene
+
+# Said elsewhere in the message's row or resource.
+_NOT_CONTENT: Final = frozenset({"id", "contact", "app_id", "metadata", "prior_contact_id"})
+
+
+async def receive_message(scene: Scene, channel: Channel, arrival: Arrival) -> None:
+    """Number a contact's message, store it, and let it open or continue an enquiry."""
+    content = {k: v for k, v in arrival.event.data.items() if k not in _NOT_CONTENT}
+    await _speak(scene, channel, arrival, content, "gateway.message.received.v1")
+
+
+async def receive_postback(scene: Scene, channel: Channel, arrival: Arrival) -> None:
+    """Take a pressed button for a message of the contact."""
+    content = {k: v for k, v in arrival.event.data.items() if k not in _NOT_CONTENT}
+    await _speak(
+        scene,
+        channel,
+        arrival,
+        {"type": "postback", **content},
+        "gateway.postback.received.v1",
+        postback=content,
+    )
+
+
+async def _speak(
+    scene: Scene,
+    channel: Channel,
+    arrival: Arrival,
+    content: dict[str, Any],
+    event_type: str,
+    **further: Any,  # noqa: ANN401 - JSON values beside the message
+) -> None:
+    event = arrival.event
+    if scene.message(channel, Direction.INBOUND, event.data.get("id")) is not None:
+        # Meta sent the same message by another way: standby beside messaging, or batched anew.
+        return
+    known, conversation = await scene.meet(channel, arrival)
+    late = is_late(conversation, arrival)
+    replied = scene.named(channel, (event.data.get("reply_to") or {}).get("message_id"))
+    message = Message(
+        account_id=channel.account_id,
+        id=ids.new_id(ids.MESSAGE),
+        channel_id=channel.id,
+        conversation_id=conversation.id,
+        sequence=conversation.take_sequence(),
+        direction=Direction.INBOUND,
+        author_kind=AuthorKind.CONTACT,
+        author_id=known.contact_id,
+        author_name=known.name,
+        content=content,
+        status=MessageStatus.RECEIVED,
+        reply_to=None if replied is None else replied.id,
+        source_message_id=event.data.get("id"),
+        occurred_at=event.occurred_at,
+        accepted_at=scene.work.now,
+        late=late,
+    )
+    _note_action(scene, conversation, arrival, late=late)
+    message.enquiry_id = await _enquiry_of(scene, channel, arrival, conversation, known, message)
+    scene.add(message)
+    announce_message(
+        scene.work,
+        conversation,
+        message,
+        event_type,
+        occurred_at=event.occurred_at,
+        sequence=message.sequence,
+        **further,
+    )
+
+
+async def _enquiry_of(
+    scene: Scene,
+    channel: Channel,
+    arrival: Arrival,
+    conversation: Conversation,
+    known: Known,
+    message: Message,
+) -> str | None:
+    # A blocked contact and a thread that another app holds are heard, and open nothing.
+    if known.blocked or arrival.event.standby:
+        return None
+    return await on_contact_message(
+        scene.work,
+        conversation,
+        channel,
+        message,
+        late=message.late,
+        parked=arrival.parked,
+    )
+
+
+def is_late(conversation: Conversation, arrival: Arrival) -> bool:
+    """Say whether an event is older than the contact's last message: it moves no enquiry."""
+    last = conversation.last_inbound_at
+    return last is not None and arrival.event.occurred_at < last
+
+
+def note_window_action(conversation: Conversation, arrival: Arrival) -> None:
+    """Note an action of the contact that opens the messaging window."""
+    occurred_at = arrival.event.occurred_at
+    if conversation.last_action_at is None or occurred_at > conversation.last_action_at:
+        conversation.last_action_at = occurred_at
+
+
+def _note_action(scene: Scene, conversation: Conversation, arrival: Arrival, *, late: bool) -> None:
+    note_window_action(conversation, arrival)
+    conversation.last_message_at = scene.work.now
+    if not late:
+        conversation.last_inbound_at = arrival.event.occurred_at
+    if arrival.event.standby:
+        if conversation.thread_owner in (ThreadOwner.US, ThreadOwner.IDLE):
+            set_thread_owner(scene.work, conversation, ThreadOwner.OTHER_APP, arrival)
+    elif conversation.thread_owner == ThreadOwner.OTHER_APP:
+        # What another app owned comes to us again.
+        set_thread_owner(scene.work, conversation, ThreadOwner.US, arrival)

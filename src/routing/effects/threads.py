@@ -1,0 +1,28 @@
+"""Who holds the thread at the platform."""
+
+from gateway.db.channels import Channel
+from gateway.domain.conversation import ThreadOwner
+from routing.arrivals import Arrival
+from routing.effects.passing import pass_on
+from routing.effects.thread_owner import set_thread_owner
+from routing.scene import Scene
+
+
+async def receive_thread_control(scene: Scene, channel: Channel, arrival: Arrival) -> None:
+    """Note who owns the thread now, and pass the event on."""
+    _, conversation = await scene.meet(channel, arrival)
+    data = arrival.event.data
+    await pass_on(scene, channel, arrival)
+    if not arrival.event.type.endswith(("passed.v1", "taken.v1")):
+        return
+    new_owner = data.get("new_owner_app_id")
+    if new_owner is None:
+        # Only who lost it is told: another app, or nobody, has it now.
+        owner = (
+            ThreadOwner.OTHER_APP
+            if data.get("previous_owner_app_id") == channel.meta_app_id
+            else ThreadOwner.IDLE
+        )
+    else:
+        owner = ThreadOwner.US if new_owner == channel.meta_app_id else ThreadOwner.OTHER_APP
+    set_thread_owner(scene.work, conversation, owner, arrival)

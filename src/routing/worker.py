@@ -1,0 +1,309 @@
+"""Gives the records of the inbound topic their effects, exactly once and in order.
+
+One process owns a partition at a time, and its transactions on it run strictly one after another.
+The last statement of each moves the partition's offset under the owner's epoch: a former owner that
+wakes up late finds another epoch there, rolls back and lets go. Kafka's own offsets only feed the
+lag metrics.
+
+A batch that fails is done again record by record. A record that fails five times for a reason that
+does not pass, or on which a process died twice, is set aside; the partition goes on. While the
+database is away, or contended, the partition stands still and tries again.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+import asyncpg
+import sqlalchemy.exc
+import structlog
+from gateway.broker.consumer import Record
+from prometheus_client import Counter
+
+from gateway.db.dead_letters import SetAside, set_aside
+from gateway.db.inbox import SeenMeanwhileError
+from gateway.db.partitions import (
+    Ownership,
+    PartitionLostError,
+    claim_partition,
+    database_now,
+    give_partition_back,
+    mark_caught_up,
+    move_partition,
+    suspect_record,
+)
+from gateway.db.unit_of_work import Database
+from routing.arrivals import Arrival, Unreadable, read_record
+from routing.transaction import ParkingRules, Taker
+
+BATCH_RECORDS: Final = 200
+_FAILURES: Final = 5
+_DEATHS: Final = 2
+_PAUSE_SECONDS: Final = 0.2
+_LONGEST_PAUSE_SECONDS: Final = 5.0
+
+_OUT_OF_RANGE = Counter(
+    "gateway_routing_offset_out_of_range_total",
+    "Times the place where a partition should go on was not in the log: the broker lost records.",
+)
+_RETRIES = Counter(
+    "gateway_routing_retries_total", "Transactions done again, by the kind of failure.", ["kind"]
+)
+
+log = structlog.get_logger()
+
+Point = Callable[[str], Awaitable[None]]
+
+
+async def _nothing(_point: str) -> None:
+    return None
+
+
+@dataclass(slots=True)
+class _Partition:
+    ownership: Ownership
+    # How many records are still to be done one by one.
+    singly: int = 0
+    # The record that this owner has noted as the one it may die of, and its deaths so far.
+    suspected: int | None = None
+    tries: int = 0
+
+
+class InboundHandler:
+    """What the consumer calls with the records of the partitions that this process has."""
+
+    def __init__(
+        self,
+        database: Database,
+        *,
+        topic: str,
+        rules: ParkingRules,
+        at: Point = _nothing,
+    ) -> None:
+        """Take what the work needs; `at` is awaited at named points, for tests that stop there."""
+        self._database = database
+        self._topic = topic
+        self._rules = rules
+        self._at = at
+        self._partitions: dict[int, _Partition] = {}
+
+    async def assigned(self, partition: int) -> int | None:
+        """Claim a partition and return the offset at which it goes on; None: the log's start."""
+        async with self._database.unit_of_work() as work:
+            ownership = await claim_partition(work.connection, self._topic, partition)
+        # A former owner may have died on any record of its last batch.
+        singly = BATCH_RECORDS if ownership.unclean else 0
+        self._partitions[partition] = _Partition(ownership, singly)
+        log.info(
+            "routing.partition_taken",
+            partition=partition,
+            epoch=ownership.epoch,
+            next_offset=ownership.next_offset,
+            unclean=ownership.unclean,
+        )
+        return ownership.next_offset
+
+    async def revoked(self, partition: int) -> None:
+        """Give a partition back in order, as far as the database can be told."""
+        held = self._partitions.pop(partition, None)
+        if held is None:
+            return
+        try:
+            async with self._database.unit_of_work() as work:
+                await give_partition_back(work.connection, held.ownership)
+        except (OSError, sqlalchemy.exc.SQLAlchemyError) as error:
+            log.warning(
+                "routing.partition_not_given_back",
+                partition=partition,
+                error=type(error).__name__,
+            )
+
+    async def now(self) -> datetime:
+        """Return the database's time, to be taken before a log end is read."""
+        async with self._database.unit_of_work() as work:
+            return await database_now(work.connection)
+
+    async def caught_up(self, partition: int, at: datetime) -> None:
+        """Note that all that was in the partition's log at a moment has taken effect.
+
+        Raises:
+            PartitionLostError: Somebody else owns it now.
+        """
+        held = self._held(partition)
+        async with self._database.unit_of_work() as work:
+            await mark_caught_up(work.connection, held.ownership, at=at)
+
+    async def out_of_range(self, partition: int, offset: int, log_start: int) -> int:
+        """Go on at the log's start: the broker lost what was between; the inbox drops repeats."""
+        held = self._held(partition)
+        _OUT_OF_RANGE.inc()
+        log.error(
+            "routing.offset_out_of_range",
+            partition=partition,
+            next_offset=offset,
+            log_start=log_start,
+        )
+        async with self._database.unit_of_work() as work:
+            letter = SetAside(
+                reason="offset-out-of-range",
+                stage="routing",
+                topic=self._topic,
+                partition=partition,
+                offset=offset,
+            )
+            await set_aside(work, [letter])
+            await work.flush()
+            await move_partition(work.connection, held.ownership, next_offset=log_start)
+        return log_start
+
+    async def handle(self, partition: int, records: Sequence[Record]) -> None:
+        """Give records their effects, in order; return when all have had them.
+
+        Raises:
+            PartitionLostError: Somebody else owns the partition now; nothing was done.
+        """
+        held = self._held(partition)
+        items = [read_record(record) for record in records]
+        pause = _PAUSE_SECONDS
+        while items:
+            try:
+                done = await self._some(held, items)
+            except PartitionLostError:
+                self._partitions.pop(partition, None)
+                raise
+            except Exception as error:
+                if not is_transient(error):
+                    raise
+                _RETRIES.labels(kind="transient").inc()
+                log.warning(
+                    "routing.waits", partition=partition, error=type(error).__name__, pause=pause
+                )
+                await asyncio.sleep(pause)
+                pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
+            else:
+                items = items[done:]
+                pause = _PAUSE_SECONDS
+
+    def _held(self, partition: int) -> _Partition:
+        held = self._partitions.get(partition)
+        if held is None:
+            raise PartitionLostError(f"{self._topic}/{partition}")
+        return held
+
+    async def _some(self, held: _Partition, items: Sequence[Arrival | Unreadable]) -> int:
+        if held.singly > 0:
+            await self._alone(held, items[0])
+            held.singly -= 1
+            return 1
+        try:
+            return await self._together(held, items[:BATCH_RECORDS])
+        except PartitionLostError:
+            raise
+        except Exception as error:
+            if is_transient(error):
+                raise
+            log.warning("routing.batch_failed", error=type(error).__name__)
+            _RETRIES.labels(kind="batch").inc()
+            held.singly = min(len(items), BATCH_RECORDS)
+            return 0
+
+    async def _together(self, held: _Partition, items: Sequence[Arrival | Unreadable]) -> int:
+        """Do as many records as may share a transaction; return how many."""
+        done = 0
+        async with self._database.unit_of_work() as work:
+            arrivals = [item for item in items if isinstance(item, Arrival)]
+            taker = await Taker.around(work, arrivals, self._rules)
+            for item in items:
+                decision = isinstance(item, Arrival) and taker.is_decision(item)
+                if decision and done:
+                    break
+                await taker.take(item)
+                done += 1
+                if decision:
+                    break
+            await taker.finish()
+            await work.flush()
+            await self._at("before_move")
+            last = items[done - 1].record
+            await move_partition(work.connection, held.ownership, next_offset=last.offset + 1)
+            await self._at("before_commit")
+        await self._at("after_commit")
+        taker.count()
+        return done
+
+    async def _alone(self, held: _Partition, item: Arrival | Unreadable) -> None:
+        """Do one record, or set it aside when it cannot be done."""
+        offset = item.record.offset
+        await self._suspect(held, offset)
+        if held.tries > _DEATHS:
+            log.error("routing.poison", offset=offset, reason="deaths", tries=held.tries - 1)
+            await self._poison(held, item, attempts=held.tries - 1)
+            return
+        for failure in range(1, _FAILURES + 1):
+            try:
+                await self._together(held, [item])
+            except (PartitionLostError, asyncio.CancelledError):
+                raise
+            except Exception as error:
+                if is_transient(error):
+                    raise
+                _RETRIES.labels(kind="single").inc()
+                log.warning("routing.record_failed", offset=offset, error=type(error).__name__)
+                if failure == _FAILURES:
+                    log.exception("routing.poison", offset=offset, reason="failures")
+                    await self._poison(held, item, attempts=failure)
+            else:
+                return
+
+    async def _suspect(self, held: _Partition, offset: int) -> None:
+        """Note, before a record is tried alone, that it may be what a process dies of.
+
+        Once an owner: what an owner tries again has not killed it.
+        """
+        if held.suspected == offset:
+            return
+        async with self._database.unit_of_work() as work:
+            held.tries = await suspect_record(work.connection, held.ownership, offset=offset)
+        held.suspected = offset
+
+    async def _poison(self, held: _Partition, item: Arrival | Unreadable, *, attempts: int) -> None:
+        async with self._database.unit_of_work() as work:
+            arrivals = [item] if isinstance(item, Arrival) else []
+            taker = await Taker.around(work, arrivals, self._rules)
+            taker.poison(item, attempts=attempts)
+            await taker.finish()
+            await work.flush()
+            await move_partition(
+                work.connection, held.ownership, next_offset=item.record.offset + 1
+            )
+        taker.count()
+
+
+_TRANSIENT_STATES: Final = (
+    asyncpg.PostgresConnectionError,
+    asyncpg.OperatorInterventionError,
+    asyncpg.InsufficientResourcesError,
+    asyncpg.TransactionRollbackError,
+    asyncpg.LockNotAvailableError,
+    asyncpg.ObjectInUseError,
+    asyncpg.InterfaceError,
+)
+
+
+def is_transient(error: BaseException) -> bool:
+    """Say whether a failure may pass by itself: connections, locks, serialisation, time-outs."""
+    if isinstance(error, OSError | TimeoutError | sqlalchemy.exc.TimeoutError | SeenMeanwhileError):
+        return True
+    if isinstance(error, sqlalchemy.exc.DBAPIError) and error.connection_invalidated:
+        return True
+    seen: set[int] = set()
+    cause: BaseException | None = error
+    while cause is not None and id(cause) not in seen:
+        if isinstance(cause, _TRANSIENT_STATES):
+            return True
+        seen.add(id(cause))
+        original = getattr(cause, "orig", None)
+        cause = original if isinstance(original, BaseException) else cause.__cause__
+    return False
