@@ -1,0 +1,173 @@
+"""What every test may ask for.
+
+| fixture | gives |
+|---|---|
+| `database_url` | a fresh database with the present schema, dropped afterwards |
+| `empty_database_url` | the same without any schema |
+| `kafka_bootstrap` | a fresh broker |
+| `own_postgres`, `own_broker` | servers of the test's own, to kill and start again |
+| `receiver` | a local HTTP endpoint that records and misbehaves |
+| `clock` | time that stands still |
+
+Whoever asks for a server is marked `integration` (and `kafka`) by that, and may use loopback
+sockets; so may tests marked `e2e`. With DATABASE_URL or KAFKA_BOOTSTRAP_SERVERS set, `database_url`
+and `kafka_bootstrap` use those servers.
+"""
+
+import asyncio
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+from tests.support.clock import FakeClock
+from tests.support.databases import Databases
+from tests.support.environment import environment, foreign_names
+from tests.support.external_kafka import ExternalKafkaTopics
+from tests.support.loop_thread import LoopThread
+from tests.support.receiver import Receiver
+
+from gateway.embedded import ExternalPostgres, Noida, Postgres, Server
+
+_LOOPBACK = ["127.0.0.1", "::1", "localhost"]
+_USES_POSTGRES = {"databases", "own_postgres"}
+_USES_KAFKA = {"kafka_bootstrap", "own_broker"}
+_USES_LOOPBACK = {"receiver"}
+
+_DATABASE_URL = pytest.StashKey[str | None]()
+_KAFKA = pytest.StashKey[str | None]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.stash[_DATABASE_URL] = environment().get("DATABASE_URL") or None
+    config.stash[_KAFKA] = environment().get("KAFKA_BOOTSTRAP_SERVERS") or None
+
+
+# First, so that `-m` and the workers' grouping see the marks.
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    for item in items:
+        uses = set(getattr(item, "fixturenames", ()))
+        if uses & (_USES_POSTGRES | _USES_KAFKA) and item.get_closest_marker("e2e") is None:
+            item.add_marker(pytest.mark.integration)
+        if uses & _USES_KAFKA:
+            item.add_marker(pytest.mark.kafka)
+            if config.stash[_KAFKA]:
+                # They share its topics, so they run one after the other.
+                item.add_marker(pytest.mark.xdist_group("kafka"))
+        served = any(item.get_closest_marker(mark) for mark in ("integration", "e2e"))
+        if served or uses & _USES_LOOPBACK:
+            item.add_marker(pytest.mark.allow_hosts(_LOOPBACK))
+
+
+@pytest.fixture(autouse=True)
+def _scrubbed_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in foreign_names(environment()):
+        monkeypatch.delenv(name)
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock()
+
+
+@pytest.fixture
+async def receiver() -> AsyncIterator[Receiver]:
+    async with Receiver() as receiver:
+        yield receiver
+
+
+@pytest.fixture(scope="session")
+def loop_thread() -> Iterator[LoopThread]:
+    with LoopThread() as thread:
+        yield thread
+
+
+@pytest.fixture(scope="session")
+def server_directory() -> Iterator[Path]:
+    """Where servers may keep their files; pytest's own directories are closed to other users."""
+    with tempfile.TemporaryDirectory(prefix="gateway-tests-") as name:
+        directory = Path(name)
+        directory.chmod(0o711)
+        yield directory
+
+
+@pytest.fixture(scope="session")
+def databases(
+    pytestconfig: pytest.Config, loop_thread: LoopThread, server_directory: Path
+) -> Iterator[Databases]:
+    """One server a worker: it takes a second, and nobody waits for anybody."""
+    given = pytestconfig.stash[_DATABASE_URL]
+    server = (
+        ExternalPostgres(given)
+        if given
+        else Server(Postgres(server_directory / "postgres", max_connections=300, durable=False))
+    )
+    databases = Databases(loop_thread.run(server.start()), _migrate)
+    try:
+        yield databases
+        loop_thread.run(databases.drop_template())
+    finally:
+        loop_thread.run(server.stop())
+
+
+def _migrate(database_url: str) -> None:
+    # Imported late, so that tests which need no database do not need it to be sound.
+    from gateway.db.migrate import upgrade  # noqa: PLC0415
+
+    upgrade(database_url)
+
+
+@pytest.fixture
+def database_url(databases: Databases, loop_thread: LoopThread) -> Iterator[str]:
+    address = loop_thread.run(databases.migrated())
+    yield address
+    loop_thread.run(databases.drop(address))
+
+
+@pytest.fixture
+def empty_database_url(databases: Databases, loop_thread: LoopThread) -> Iterator[str]:
+    address = loop_thread.run(databases.empty())
+    yield address
+    loop_thread.run(databases.drop(address))
+
+
+@pytest.fixture
+async def own_postgres(server_directory: Path) -> AsyncIterator[Server[Postgres]]:
+    """A server with the present schema in its database; `address`, `pid`, `kill()`, `start()`."""
+    directory = Path(tempfile.mkdtemp(dir=server_directory))
+    async with Server(Postgres(directory, durable=False)) as server:
+        await asyncio.to_thread(_migrate, server.address)
+        yield server
+
+
+@pytest.fixture(scope="session")
+def external_kafka(pytestconfig: pytest.Config, loop_thread: LoopThread) -> ExternalKafkaTopics:
+    given = pytestconfig.stash[_KAFKA]
+    assert given is not None
+    topics = ExternalKafkaTopics(given)
+    loop_thread.run(topics.require_none())
+    return topics
+
+
+@pytest.fixture
+def kafka_bootstrap(
+    request: pytest.FixtureRequest, loop_thread: LoopThread, server_directory: Path
+) -> Iterator[str]:
+    given = request.config.stash[_KAFKA]
+    if given:
+        topics: ExternalKafkaTopics = request.getfixturevalue("external_kafka")
+        yield given
+        loop_thread.run(topics.clear())
+    else:
+        # A fresh one takes ten milliseconds.
+        server = Server(Noida(Path(tempfile.mkdtemp(dir=server_directory))))
+        yield loop_thread.run(server.start())
+        loop_thread.run(server.stop())
+
+
+@pytest.fixture
+async def own_broker(server_directory: Path) -> AsyncIterator[Server[Noida]]:
+    """A broker with `address`, `pid`, `kill()`, `start()`."""
+    async with Server(Noida(Path(tempfile.mkdtemp(dir=server_directory)))) as server:
+        yield server
