@@ -40,6 +40,8 @@ _SHORTENED: Final = "!"
 _DIGEST_CHARACTERS: Final = 64
 
 _Expected = TypeVar("_Expected")
+# By type, what validates the object that describes the item.
+_OBJECTS: Final = {type_: known.described() for type_, known in INBOUND_TYPES.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +135,7 @@ class InboundEvent:
                 contact_id=_expect(str, body["contact_id"]),
                 occurred_at=from_rfc3339(_expect(str, body["occurred_at"])),
                 name=name,
-                data=_expect(dict, body[name]),
+                data=_described(attributes.type, body[name]),
                 original=body["original"],
                 meta_app_id=_expect(str, body["meta_app_id"]) if "meta_app_id" in body else None,
                 standby=_expect(bool, body["standby"]),
@@ -177,6 +179,13 @@ def _body(value: bytes | None) -> dict[str, Json]:
     if may_need_scrubbing(value):
         return {name: each if name == "original" else scrub(each) for name, each in body.items()}
     return body
+
+
+def _described(type_: str, value: Json) -> dict[str, Json]:
+    # A model's errors are ValueErrors. What is kept is the object as it was written: readers find
+    # the fields of the contract in it, and fields that are newer than this code.
+    _OBJECTS[type_].model_validate(value)
+    return _expect(dict, value)
 
 
 def _expect(kind: type[_Expected], value: object) -> _Expected:

@@ -205,6 +205,13 @@ class InboundType(NamedTuple):
     name: str
     model: type[InboundValue]
 
+    def described(self) -> type[Described]:
+        """Return the model of the object."""
+        annotation = self.model.model_fields[self.name].annotation
+        if isinstance(annotation, type) and issubclass(annotation, Described):
+            return annotation
+        raise TypeError(self.name)
+
 
 INBOUND_TYPES: Final[dict[str, InboundType]] = {
     "gateway.message.received.v1": InboundType("message", MessageReceived),
