@@ -1,0 +1,1 @@
+"""The whole gateway on one machine: embedded parts, sandbox, all roles, and a demo."""
