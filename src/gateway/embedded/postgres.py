@@ -113,7 +113,8 @@ class Postgres:
         """Tell whether it serves the database, which is made if need be."""
         try:
             connection = await asyncpg.connect(self.superuser_address(port), ssl=False, timeout=5)
-        except (OSError, asyncpg.CannotConnectNowError):
+        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+            # Not yet, or not the one we started: then that one is about to end.
             return False
         try:
             await self._make_database(connection)
