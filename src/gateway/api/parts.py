@@ -1,0 +1,27 @@
+"""What the resources work with, put together by the composition root; at `app.state.api`."""
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from fastapi import Depends, Request
+
+from gateway.api.ports import Engagement, RoutingChanges, RoutingRules
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApiParts:
+    """The parts behind the resources."""
+
+    public_url: str
+    engagement: Engagement
+    routing_rules: RoutingRules
+    routing_changes: RoutingChanges
+
+
+def api_parts(request: Request) -> ApiParts:
+    """Return the parts of the application that serves a request."""
+    parts: ApiParts = request.app.state.api
+    return parts
+
+
+Parts = Annotated[ApiParts, Depends(api_parts)]

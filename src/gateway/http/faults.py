@@ -1,0 +1,74 @@
+"""Names the fields that do not hold: pydantic's errors as JSON pointers, codes and sentences."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final
+
+from pydantic import ValidationError
+
+from gateway.errors import FieldFault
+
+_CODES: Final = {"extra_forbidden": "unknown-field", "value_error": "invalid"}
+_SENTENCES: Final = {
+    "missing": "This field is required.",
+    "extra_forbidden": "There is no such field here.",
+}
+# A body that repeats a mistake a thousand times needs to hear of it a few times.
+_MOST: Final = 50
+
+
+def faults_of(errors: Iterable[Mapping[str, Any]], *, body: object) -> list[FieldFault]:
+    """Return FastAPI's validation errors as faults; those outside the body say where they are."""
+    faults = []
+    for error in errors:
+        where, *location = error["loc"]
+        prefix = "" if where == "body" else f"/{where}"
+        within = body if where == "body" else None
+        faults.append(_fault(error, prefix + pointer_to(location, within)))
+    return faults[:_MOST]
+
+
+def faults_in(error: ValidationError, *, body: object, prefix: str = "") -> list[FieldFault]:
+    """Return the faults of a body that a model refused; `prefix` is where the body itself is."""
+    found = error.errors(include_url=False, include_input=False, include_context=False)
+    return [_fault(each, prefix + pointer_to(each["loc"], body)) for each in found][:_MOST]
+
+
+def pointer_to(location: Sequence[str | int], body: object) -> str:
+    """Return the JSON pointer of a place in a body.
+
+    Pydantic's locations also name the branch of a union that it tried; these are in no body and
+    are left out. What is missing is in no body either, but stands last.
+    """
+    pointer = ""
+    value = body
+    last = len(location) - 1
+    for position, step in enumerate(location):
+        found, inner = _descend(value, step)
+        if found:
+            value = inner
+        elif body is not None and (position < last or not isinstance(value, dict)):
+            continue
+        pointer += "/" + str(step).replace("~", "~0").replace("/", "~1")
+    return pointer
+
+
+def _descend(value: object, step: str | int) -> tuple[bool, object]:
+    if isinstance(value, dict) and step in value:
+        return True, value[step]
+    if isinstance(value, list) and isinstance(step, int) and step < len(value):
+        return True, value[step]
+    return False, None
+
+
+def _fault(error: Mapping[str, Any], pointer: str) -> FieldFault:
+    kind = error["type"]
+    return FieldFault(
+        pointer,
+        _CODES.get(kind, kind.replace("_", "-")),
+        _SENTENCES.get(kind) or _sentence(error["msg"]),
+    )
+
+
+def _sentence(message: str) -> str:
+    message = message.removeprefix("Value error, ")
+    return message if message.endswith(".") else message + "."
