@@ -21,7 +21,12 @@ class InboundValue(Described):
     meta_app_id: str | None = Field(None, description="The Meta app whose secret signed the item.")
     standby: bool = Field(description="Another app owns the thread; we only listen.")
     occurred_at: AwareDatetime = Field(description="Never later than the arrival.")
-    original: Any = Field(description="The item as it came.")
+    original: Any = Field(
+        description=(
+            "The item as it came. If the source escaped lone surrogates or NULs, it escapes them "
+            "too, which some parsers refuse; everywhere else in the value they are U+FFFD."
+        )
+    )
 
 
 class MessageReceived(InboundValue):

@@ -7,10 +7,6 @@ import pytest
 from cloudevents.core.bindings import kafka
 from hypothesis import given
 from hypothesis import strategies as st
-
-from gateway.contracts.canonical import canonical_hash
-from gateway.contracts.envelope import UndecodableRecordError
-from gateway.contracts.inbound import NORMALISER_VERSION, InboundEvent, inbound_key
 from tests.support.bodies import (
     APP,
     EVENT_TIME,
@@ -22,6 +18,10 @@ from tests.support.bodies import (
     payload,
     read,
 )
+
+from gateway.contracts.canonical import canonical_hash
+from gateway.contracts.envelope import UndecodableRecordError
+from gateway.contracts.inbound import NORMALISER_VERSION, InboundEvent, inbound_key
 
 TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
@@ -182,9 +182,9 @@ def test_an_item_as_large_as_a_body_fits_in_a_record():
         assert len(event.value()) < topic_limit
     assert len(read(b"\xff" * limit).events[0].value()) < topic_limit
     numbers = b"[" + b"1e9," * 90_000 + b"0]"
-    text = b"y" * (limit - len(numbers) - 500)
+    words = b"y" * (limit - len(numbers) - 500)
     item = b'{"sender":{"id":"1"},"recipient":{"id":"2"},"x":%b,"message":{"mid":"m","text":"%b"}}'
-    body = b'{"object":"page","entry":[{"id":"2","messaging":[%b]}]}' % (item % (numbers, text))
+    body = b'{"object":"page","entry":[{"id":"2","messaging":[%b]}]}' % (item % (numbers, words))
     event = one_event(body)
     assert event.type == "gateway.message.received.v1"
     assert len(event.value()) < topic_limit

@@ -85,7 +85,7 @@ def test_moments_are_written_in_utc_with_milliseconds():
 
 @pytest.mark.parametrize("text", ["", "today", "2026-11-21T11:00:00", "0001-01-01T00:00:00+14:00"])
 def test_what_is_no_moment_is_refused(text):
-    with pytest.raises(ValueError, match="."):
+    with pytest.raises(ValueError, match=r"moment|isoformat"):
         from_rfc3339(text)
 
 
