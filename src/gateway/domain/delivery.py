@@ -1,0 +1,172 @@
+"""Deliveries: their states, and what an attempt at one came to."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import StrEnum
+from typing import Final, TypeAlias
+
+from gateway.domain.channel import ChannelStatus, StatusReason
+
+ANSWER_BYTES_KEPT: Final = 1024
+
+
+class DeliveryStatus(StrEnum):
+    """Where a delivery stands."""
+
+    PENDING = "pending"
+    SENDING = "sending"
+    UNCERTAIN = "uncertain"
+    DELIVERED = "delivered"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+class TargetKind(StrEnum):
+    """What a delivery goes to."""
+
+    PAGE = "page"
+    THIRD_PARTY = "third_party"
+    ENDPOINT = "endpoint"
+
+
+class DeliveryKind(StrEnum):
+    """What a delivery carries."""
+
+    MESSAGE = "message"
+    ACTION = "action"
+    EVENT = "event"
+
+
+@dataclass(frozen=True, slots=True)
+class SendError:
+    """Why something did not get there, in words for the person who sent it.
+
+    `code` is a problem's slug or `meta-<code>[-<subcode>]`.
+    """
+
+    code: str
+    detail: str
+    remedy: str
+    retryable: bool = False
+
+    def as_document(self) -> dict[str, object]:
+        """Return the error as messages and attempts show it."""
+        return {
+            "code": self.code,
+            "detail": self.detail,
+            "retryable": self.retryable,
+            "remedy": self.remedy,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """The peer took it, and may have told its own id of it."""
+
+    source_message_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Retry:
+    """It had no effect, or a repeat has none; worth another try, `tries` in all if given."""
+
+    error: SendError
+    after: timedelta | None = None
+    tries: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Throttle:
+    """The target takes nothing for a while; `wide` when that holds for the whole Meta app."""
+
+    error: SendError
+    after: timedelta
+    wide: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Reauthenticate:
+    """The channel itself is at fault, and takes this status and reason."""
+
+    error: SendError
+    status: ChannelStatus
+    reason: StatusReason
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """The platform says that its messaging window is closed."""
+
+    error: SendError
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """The peer refused it for good; `gone` when it wants nothing more at all (410)."""
+
+    error: SendError
+    gone: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Unknown:
+    """The request left, wholly or partly, and nobody can say whether it had its effect."""
+
+    error: SendError
+
+
+@dataclass(frozen=True, slots=True)
+class NotAttempted:
+    """It was tried, but nothing left: no name, no address allowed, no connection."""
+
+    error: SendError
+
+
+@dataclass(frozen=True, slots=True)
+class NotStarted:
+    """It was not even tried: the process is ending, or the shard's lease is."""
+
+
+Outcome: TypeAlias = (
+    Accepted
+    | Retry
+    | Throttle
+    | Reauthenticate
+    | Window
+    | Refused
+    | Unknown
+    | NotAttempted
+    | NotStarted
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """What an attempt brought.
+
+    Attributes:
+        outcome: What it means.
+        status: The HTTP status; None where no answer came.
+        milliseconds: How long it took.
+        body: The first KiB of the answer, printable; None where there was none.
+        slow: The target hung or could not be reached: it gets one call at a time for now.
+    """
+
+    outcome: Outcome
+    status: int | None = None
+    milliseconds: int = 0
+    body: str | None = None
+    slow: bool = False
+
+
+def printable(body: bytes, *, secrets: tuple[str, ...] = ()) -> str:
+    """Return the first KiB of an answer as text that is safe to store and to show.
+
+    What does not print becomes U+FFFD; secrets of ours that the peer repeats are masked.
+    """
+    text = body.decode("utf-8", "replace")
+    for secret in secrets:
+        if secret:
+            text = text.replace(secret, "[masked]")
+    text = text[:ANSWER_BYTES_KEPT]
+    return "".join(c if c.isprintable() or c in "\n\t" else "�" for c in text)

@@ -1,0 +1,210 @@
+"""What follows from an attempt at a delivery: pure decisions that the sender writes down."""
+
+import random
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final, TypeAlias
+
+from gateway.domain.backoff import RetrySchedule
+from gateway.domain.channel import ChannelStatus, StatusReason, hold_reason
+from gateway.domain.conversation import WINDOW_CLOSED_SENTENCE
+from gateway.domain.delivery import (
+    Accepted,
+    NotAttempted,
+    NotStarted,
+    Outcome,
+    Reauthenticate,
+    Refused,
+    Retry,
+    SendError,
+    Throttle,
+    Unknown,
+    Window,
+)
+
+# How long after a call its echo may take, once routing has read all that Kafka has.
+ECHO_WAIT: Final = timedelta(seconds=30)
+# Typing, seen and reactions mean nothing later.
+ACTION_LIFE: Final = timedelta(seconds=10)
+# An endpoint that did nothing but fail for so long is disabled.
+FAILING_LIMIT: Final = timedelta(days=5)
+
+WINDOW_CLOSED: Final = SendError(
+    "messaging-window-closed",
+    WINDOW_CLOSED_SENTENCE,
+    "Wait until the contact writes again, or close the enquiry.",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Delivered:
+    """It is there; the peer may have told its own id of it."""
+
+    source_message_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RetryDue:
+    """It is tried again at a moment; the whole target rests until `target_until`, if given.
+
+    `wide`: so do all channels of the same Meta app.
+    """
+
+    at: datetime
+    error: SendError
+    target_until: datetime | None = None
+    wide: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Untried:
+    """Nothing was tried: it stands where it stood."""
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """It waits, with all others of its channel, until the channel is well again."""
+
+    error: SendError
+    status: ChannelStatus
+    reason: StatusReason
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """It did not get there and is not tried again; the channel may be at fault, too."""
+
+    error: SendError
+    status: ChannelStatus | None = None
+    reason: StatusReason | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Uncertain:
+    """Nobody knows; an echo may tell until `wait_until`, and later still."""
+
+    wait_until: datetime
+    error: SendError
+
+
+@dataclass(frozen=True, slots=True)
+class TargetGone:
+    """The endpoint wants nothing more: this delivery fails and the endpoint is disabled."""
+
+    error: SendError
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLettered:
+    """The last attempt of the schedule failed; a person may redeliver it."""
+
+    error: SendError
+
+
+Verdict: TypeAlias = (
+    Delivered | RetryDue | Untried | Held | Failed | Uncertain | TargetGone | DeadLettered
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Patience:
+    """How long a message to a person may be tried: its deadline, and the window's end if any."""
+
+    deadline_at: datetime | None
+    window_closes_at: datetime | None = None
+
+
+def settle_message(
+    outcome: Outcome,
+    *,
+    attempt: int,
+    now: datetime,
+    patience: Patience,
+    schedule: RetrySchedule,
+    chance: random.Random,
+) -> Verdict:
+    """Decide what follows an attempt at a message to a person.
+
+    It is tried until its deadline, and never past the messaging window.
+    """
+    verdict: Verdict
+    match outcome:
+        case Accepted(source_message_id):
+            verdict = Delivered(source_message_id)
+        case NotStarted():
+            verdict = Untried()
+        case Unknown(error):
+            verdict = Uncertain(now + ECHO_WAIT, error)
+        case Reauthenticate(error, status, reason):
+            held = hold_reason(status, reason) is not None
+            verdict = (Held if held else Failed)(error, status, reason)
+        case Window(error) | Refused(error):
+            verdict = Failed(error)
+        case Retry() | Throttle() | NotAttempted():
+            wait = schedule.wait_after(attempt, retry_after=_asked(outcome), chance=chance)
+            verdict = _message_again(outcome, attempt, now, patience, wait)
+    return verdict
+
+
+def settle_event(
+    outcome: Outcome,
+    *,
+    attempt: int,
+    now: datetime,
+    schedule: RetrySchedule,
+    chance: random.Random,
+) -> Verdict:
+    """Decide what follows an attempt at an endpoint's delivery."""
+    match outcome:
+        case Accepted():
+            return Delivered()
+        case NotStarted():
+            return Untried()
+        case Refused(error, gone=True):
+            return TargetGone(error)
+        case _:
+            wait = schedule.wait_after(attempt, retry_after=_asked(outcome), chance=chance)
+            if wait is None:
+                return DeadLettered(outcome.error)
+            at = now + wait
+            return RetryDue(at, outcome.error, at if isinstance(outcome, Throttle) else None)
+
+
+def settle_action(outcome: Outcome) -> Verdict:
+    """Decide what follows the only attempt at typing, seen or a reaction."""
+    match outcome:
+        case Accepted():
+            return Delivered()
+        case NotStarted():
+            return Untried()
+        case Reauthenticate(error, status, reason):
+            return Failed(error, status, reason)
+        case _:
+            return Failed(outcome.error)
+
+
+def _asked(outcome: Outcome) -> timedelta | None:
+    return outcome.after if isinstance(outcome, Retry | Throttle) else None
+
+
+def _message_again(
+    outcome: Retry | Throttle | NotAttempted,
+    attempt: int,
+    now: datetime,
+    patience: Patience,
+    wait: timedelta | None,
+) -> Verdict:
+    tries = outcome.tries if isinstance(outcome, Retry) else None
+    if wait is None or (tries is not None and attempt >= tries):
+        return Failed(outcome.error)
+    earliest = now + (_asked(outcome) or timedelta())
+    closes, deadline = patience.window_closes_at, patience.deadline_at
+    if closes is not None and max(earliest, now) > closes:
+        return Failed(WINDOW_CLOSED)
+    if deadline is not None and (earliest > deadline or now >= deadline):
+        return Failed(outcome.error)
+    # The last try is at the deadline and not before it.
+    at = now + wait if deadline is None else max(earliest, min(now + wait, deadline))
+    if isinstance(outcome, Throttle):
+        return RetryDue(at, outcome.error, now + outcome.after, outcome.wide)
+    return RetryDue(at, outcome.error)

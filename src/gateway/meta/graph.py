@@ -1,0 +1,231 @@
+"""Graph's Send API and conversations: bodies out, answers in, what they come to.
+
+Shapes: `POST /{page}/messages` and `GET /{page}/conversations` of the Messenger Platform, which
+serve Instagram accounts through their Page, too. Sends have no idempotency key: what left and got
+no parseable error may have had its effect.
+"""
+
+import asyncio
+import hashlib
+import hmac
+import json
+import time
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, Final
+from urllib.parse import quote
+
+import httpx
+from pydantic import SecretStr
+
+from gateway.clock import true_now
+from gateway.domain.backoff import parse_retry_after
+from gateway.domain.delivery import (
+    Accepted,
+    Answer,
+    NotAttempted,
+    Outcome,
+    Refused,
+    SendError,
+    Unknown,
+    printable,
+)
+from gateway.errors import UpstreamFailedError
+from gateway.meta.conversations import THREAD_FIELDS, ThreadMessage, read_messages
+from gateway.meta.errors import GraphFault, classify, parse_fault, regain_after
+from gateway.meta.sending import (
+    PageAction,
+    PageMessage,
+    UnsendableContentError,
+    action_body,
+    message_body,
+)
+
+# Answers are small; what is longer is cut off, and does not parse then.
+MAX_ANSWER_BYTES: Final = 64 * 1024
+MAX_THREAD_BYTES: Final = 1024 * 1024
+_MAX_MID: Final = 1000
+_OK: Final = range(200, 300)
+_CONNECT_SECONDS: Final = 4.0
+
+_UNREACHABLE: Final = SendError(
+    "upstream-failed",
+    "Meta could not be reached.",
+    "It is tried again by itself.",
+    retryable=True,
+)
+_NO_ANSWER: Final = SendError(
+    "upstream-failed",
+    "Meta's answer did not arrive, so nobody can tell yet whether the message was sent.",
+    "Look into the Page's inbox, then send the message again if it is not there.",
+    retryable=True,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PageAccess:
+    """What a call in the name of a Page needs."""
+
+    page_id: str
+    token: SecretStr
+    app_secret: SecretStr
+    version: str
+
+    @property
+    def proof(self) -> str:
+        """The `appsecret_proof`: it shows that whoever has the token has the app's secret, too."""
+        key = self.app_secret.get_secret_value().encode()
+        token = self.token.get_secret_value().encode()
+        return hmac.new(key, token, hashlib.sha256).hexdigest()
+
+
+def graph_http_client() -> httpx.AsyncClient:
+    """Return a client for Graph's address, which is the operator's own choice."""
+    return httpx.AsyncClient(
+        follow_redirects=False,
+        trust_env=False,
+        timeout=httpx.Timeout(None, connect=_CONNECT_SECONDS),
+        limits=httpx.Limits(max_connections=None, max_keepalive_connections=200),
+        headers={"Accept-Encoding": "identity", "User-Agent": "channel-gateway"},
+    )
+
+
+class GraphClient:
+    """Calls Graph in the name of Pages."""
+
+    def __init__(self, client: httpx.AsyncClient, *, base_url: str) -> None:
+        self._client = client
+        self._base_url = base_url.rstrip("/")
+
+    async def send_message(
+        self, access: PageAccess, message: PageMessage, *, budget: timedelta
+    ) -> Answer:
+        """Send a message and return what came of it, within the budget whatever Meta does."""
+        try:
+            body = message_body(message)
+        except UnsendableContentError as error:
+            return Answer(outcome=Refused(error.error))
+        return await self._post(access, body, budget=budget, wants_mid=True)
+
+    async def send_action(
+        self, access: PageAccess, action: PageAction, *, budget: timedelta
+    ) -> Answer:
+        """Show typing, seen or a reaction."""
+        return await self._post(access, action_body(action), budget=budget, wants_mid=False)
+
+    async def read_thread(
+        self, access: PageAccess, contact_id: str, *, instagram: bool, budget: timedelta
+    ) -> list[ThreadMessage]:
+        """Return the newest messages of a contact's thread, at most 20.
+
+        Raises:
+            UpstreamFailedError: Graph did not answer, or refused.
+        """
+        query = {
+            "platform": "instagram" if instagram else "messenger",
+            "user_id": contact_id,
+            "fields": THREAD_FIELDS,
+            "appsecret_proof": access.proof,
+        }
+        url = self._url(access, "conversations")
+        request = self._client.build_request(
+            "GET", url, params=query, headers=_authorization(access)
+        )
+        try:
+            async with asyncio.timeout(budget.total_seconds()):
+                response, body = await self._exchange(request, limit=MAX_THREAD_BYTES)
+        except (httpx.HTTPError, TimeoutError) as error:
+            raise UpstreamFailedError("Meta's conversation could not be read.") from error
+        document = _parse(body)
+        if response.status_code not in _OK or not isinstance(document, dict):
+            raise UpstreamFailedError("Meta did not show the conversation.")
+        return read_messages(document, contact_id)
+
+    async def _post(
+        self, access: PageAccess, body: dict[str, Any], *, budget: timedelta, wants_mid: bool
+    ) -> Answer:
+        content = json.dumps(body | {"appsecret_proof": access.proof}).encode()
+        headers = {**_authorization(access), "Content-Type": "application/json"}
+        url = self._url(access, "messages")
+        request = self._client.build_request("POST", url, content=content, headers=headers)
+        started = time.monotonic()
+        slow = False
+        try:
+            async with asyncio.timeout(budget.total_seconds()):
+                response, answer = await self._exchange(request, limit=MAX_ANSWER_BYTES)
+        except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout):
+            outcome: Outcome = NotAttempted(_UNREACHABLE)
+            slow = True
+        except (httpx.HTTPError, TimeoutError) as error:
+            outcome = Unknown(_NO_ANSWER)
+            slow = isinstance(error, TimeoutError)
+        else:
+            return Answer(
+                outcome=judge(response.status_code, answer, response.headers, wants_mid=wants_mid),
+                status=response.status_code,
+                milliseconds=_since(started),
+                body=printable(answer, secrets=(access.token.get_secret_value(), access.proof)),
+            )
+        return Answer(outcome=outcome, milliseconds=_since(started), slow=slow)
+
+    async def _exchange(
+        self, request: httpx.Request, *, limit: int
+    ) -> tuple[httpx.Response, bytes]:
+        response = await self._client.send(request, stream=True)
+        try:
+            body = b""
+            async for chunk in response.aiter_raw():
+                body += chunk
+                if len(body) > limit:
+                    break
+        finally:
+            await response.aclose()
+        return response, body[:limit]
+
+    def _url(self, access: PageAccess, edge: str) -> str:
+        node = quote(access.page_id, safe="")
+        return f"{self._base_url}/{access.version}/{node}/{edge}"
+
+
+def judge(status: int, body: bytes, headers: httpx.Headers, *, wants_mid: bool = True) -> Outcome:
+    """Return what an answer to a send comes to.
+
+    Whatever its status, an error in Graph's shape is believed; without one, only an answer of 2xx
+    that names the message is a success, and everything else is unknown.
+    """
+    document = _parse(body)
+    fault = parse_fault(document)
+    if fault is not None:
+        return _judge_fault(fault, status, headers)
+    if status not in _OK or not isinstance(document, dict) or "error" in document:
+        return Unknown(_NO_ANSWER)
+    if not wants_mid:
+        return Accepted()
+    mid = document.get("message_id")
+    if isinstance(mid, str) and 0 < len(mid) <= _MAX_MID and mid.isprintable():
+        return Accepted(mid)
+    return Unknown(_NO_ANSWER)
+
+
+def _judge_fault(fault: GraphFault, status: int, headers: httpx.Headers) -> Outcome:
+    return classify(
+        fault,
+        http_status=status,
+        retry_after=parse_retry_after(headers.get_list("retry-after"), now=true_now()),
+        regain_after=regain_after(headers.get("x-business-use-case-usage", "")),
+    )
+
+
+def _parse(body: bytes) -> object:
+    try:
+        return json.loads(body)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _authorization(access: PageAccess) -> dict[str, str]:
+    return {"Authorization": f"Bearer {access.token.get_secret_value()}"}
+
+
+def _since(started: float) -> int:
+    return round((time.monotonic() - started) * 1000)

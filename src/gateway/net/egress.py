@@ -1,0 +1,272 @@
+"""POSTs to addresses that customers chose, and to nowhere else.
+
+A URL is read by one parser. Its host is resolved once, every address it has is judged, and the very
+address that passed is dialled, so that a name that changes its mind gains nothing. There are no
+redirects, no proxies from the environment and no decompression. Each call has a budget in total:
+time-outs of single reads do not stop a peer that drips.
+"""
+
+import asyncio
+import ssl
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Final
+
+import httpcore
+import httpx
+
+from gateway.errors import InvalidFieldsError
+from gateway.net.addresses import Address, is_denied, is_loopback, is_own, parse_literal
+from gateway.net.guarded import GuardedBackend, GuardedStream
+from gateway.net.places import EgressPolicy, Place, not_allowed, read_place
+from gateway.net.resolver import LookupFailedError, Resolver
+
+MAX_ANSWER_BYTES: Final = 64 * 1024
+_CONNECT_BUDGET: Final = timedelta(seconds=5)
+_KEEPALIVE_SECONDS: Final = 15.0
+_IDLE_POOL_SECONDS: Final = 30.0
+_SWEEP_SECONDS: Final = 5.0
+
+
+class UnreachableError(Exception):
+    """Nothing left: the address is not allowed, has no name, or takes no connection.
+
+    `denied` says that it is not allowed; `slow` that the target wasted our time.
+    """
+
+    def __init__(self, message: str, *, denied: bool = False, slow: bool = True) -> None:
+        super().__init__(message)
+        self.denied = denied
+        self.slow = slow
+
+
+class NoAnswerError(Exception):
+    """The request left, wholly or partly, and no answer came of it that could be read."""
+
+    def __init__(self, message: str, *, slow: bool = False) -> None:
+        super().__init__(message)
+        self.slow = slow
+
+
+@dataclass(frozen=True, slots=True)
+class EgressAnswer:
+    """What came back; `body` ends at the limit."""
+
+    status: int
+    headers: Sequence[tuple[str, str]]
+    body: bytes
+
+    def header_values(self, name: str) -> list[str]:
+        """Return all values of a header, by its lower-case name."""
+        return [value for key, value in self.headers if key == name]
+
+
+@dataclass(slots=True)
+class _Pool:
+    connections: httpcore.AsyncConnectionPool
+    users: int = 0
+    idle_since: float = field(default_factory=time.monotonic)
+
+
+class Egress:
+    """Calls customers' addresses under a policy.
+
+    Connections are kept per scope and origin, so that no target sees another's.
+    """
+
+    def __init__(
+        self,
+        policy: EgressPolicy,
+        *,
+        resolver: Resolver,
+        ssl_context: ssl.SSLContext | None = None,
+        proxy_url: str = "",
+    ) -> None:
+        """Take the policy.
+
+        Args:
+            policy: Where calls may go.
+            resolver: Finds addresses; not asked where a proxy dials.
+            ssl_context: Verifies certificates; None for the usual authorities.
+            proxy_url: An egress proxy of the operator's, which resolves and dials for us.
+        """
+        self._policy = policy
+        self._resolver = resolver
+        self._ssl_context = ssl_context or httpx.create_ssl_context(trust_env=False)
+        self._proxy_url = proxy_url
+        self._pools: dict[tuple[str, str], _Pool] = {}
+        self._swept_at = time.monotonic()
+
+    async def check_address(self, url: str, *, pointer: str = "/url") -> None:
+        """Check an address when somebody enters it.
+
+        Raises:
+            InvalidFieldsError: It is no URL, has another scheme, user information or no host.
+            AddressNotAllowedError: Its port or an address of its host is not allowed, or its name
+                does not resolve.
+        """
+        place = read_place(url, self._policy, pointer=pointer)
+        try:
+            await self.vet(place.host)
+        except UnreachableError as error:
+            raise not_allowed(pointer, str(error)) from error
+
+    async def post(
+        self,
+        url: str,
+        *,
+        headers: Mapping[str, str],
+        body: bytes,
+        budget: timedelta,
+        scope: str = "",
+        limit: int = MAX_ANSWER_BYTES,
+    ) -> EgressAnswer:
+        """POST and return the answer, whatever its status, within the budget.
+
+        Raises:
+            UnreachableError: Nothing left.
+            NoAnswerError: No answer that could be read.
+        """
+        try:
+            place = read_place(url, self._policy, pointer="/url")
+        except InvalidFieldsError as error:
+            raise UnreachableError(error.detail, denied=True, slow=False) from error
+        await self._sweep()
+        pool = self._pool(scope, place)
+        pool.users += 1
+        try:
+            async with asyncio.timeout(budget.total_seconds()):
+                if self._proxy_url:
+                    await self.vet(place.host)
+                return await self._exchange(pool.connections, place, headers, body, limit)
+        except (httpcore.ConnectError, httpcore.ConnectTimeout, httpcore.ProxyError) as error:
+            raise UnreachableError("It takes no connection.") from error
+        except TimeoutError as error:
+            raise NoAnswerError("No answer came in time.", slow=True) from error
+        except (httpcore.NetworkError, httpcore.ProtocolError, httpcore.TimeoutException) as error:
+            raise NoAnswerError("The connection broke before an answer came.") from error
+        finally:
+            pool.users -= 1
+            pool.idle_since = time.monotonic()
+
+    async def aclose(self) -> None:
+        """Close all connections."""
+        pools, self._pools = self._pools, {}
+        for pool in pools.values():
+            await pool.connections.aclose()
+
+    async def vet(self, host: str) -> list[Address]:
+        """Return the addresses of a host if every one of them is allowed.
+
+        Behind a proxy a name is left to the proxy, and the list is empty.
+
+        Raises:
+            UnreachableError: One is not, or there is none.
+        """
+        try:
+            literal = parse_literal(host)
+        except ValueError as error:
+            raise UnreachableError(
+                "The host is an address in an unusual form.", denied=True, slow=False
+            ) from error
+        if literal is not None:
+            addresses = [literal]
+        elif self._proxy_url:
+            return []
+        else:
+            addresses = await self._look_up(host)
+        if any(not self._allows(address) for address in addresses):
+            raise UnreachableError("The host is not a public address.", denied=True, slow=False)
+        return addresses
+
+    async def _look_up(self, host: str) -> list[Address]:
+        try:
+            return await self._resolver.resolve(host)
+        except LookupFailedError as error:
+            raise UnreachableError(
+                "The host's name does not resolve.", denied=True, slow=error.timed_out
+            ) from error
+
+    async def _addresses_of_proxy(self, host: str) -> list[Address]:
+        literal = parse_literal(host)
+        return [literal] if literal is not None else await self._look_up(host)
+
+    def _allows(self, address: Address) -> bool:
+        if is_loopback(address):
+            return self._policy.allow_loopback
+        return not is_denied(address) and not is_own(address)
+
+    async def _exchange(
+        self,
+        pool: httpcore.AsyncConnectionPool,
+        place: Place,
+        headers: Mapping[str, str],
+        body: bytes,
+        limit: int,
+    ) -> EgressAnswer:
+        request = httpcore.Request(
+            "POST",
+            httpcore.URL(
+                scheme=place.scheme, host=place.host, port=place.port, target=place.target
+            ),
+            headers=[
+                ("Host", place.host_header),
+                *headers.items(),
+                ("Content-Length", str(len(body))),
+            ],
+            content=body,
+            extensions={"timeout": {"connect": _CONNECT_BUDGET.total_seconds()}},
+        )
+        response = await pool.handle_async_request(request)
+        stream = response.extensions.get("network_stream")
+        answer = b""
+        try:
+            async for chunk in response.aiter_stream():
+                answer += chunk
+                if len(answer) > limit:
+                    break
+            else:
+                if isinstance(stream, GuardedStream):
+                    stream.end_exchange(len(answer))
+        finally:
+            await response.aclose()
+        names = [(k.decode("latin-1").lower(), v.decode("latin-1")) for k, v in response.headers]
+        return EgressAnswer(response.status, names, answer[:limit])
+
+    def _pool(self, scope: str, place: Place) -> _Pool:
+        key = (scope, place.origin)
+        pool = self._pools.get(key)
+        if pool is None:
+            pool = self._pools[key] = _Pool(self._new_pool())
+        return pool
+
+    def _new_pool(self) -> httpcore.AsyncConnectionPool:
+        if self._proxy_url:
+            return httpcore.AsyncHTTPProxy(
+                self._proxy_url,
+                ssl_context=self._ssl_context,
+                max_connections=None,
+                keepalive_expiry=_KEEPALIVE_SECONDS,
+                network_backend=GuardedBackend(self._addresses_of_proxy),
+            )
+        return httpcore.AsyncConnectionPool(
+            ssl_context=self._ssl_context,
+            max_connections=None,
+            keepalive_expiry=_KEEPALIVE_SECONDS,
+            network_backend=GuardedBackend(self.vet),
+        )
+
+    async def _sweep(self) -> None:
+        now = time.monotonic()
+        if now - self._swept_at < _SWEEP_SECONDS:
+            return
+        self._swept_at = now
+        idle = [
+            key
+            for key, pool in self._pools.items()
+            if not pool.users and now - pool.idle_since > _IDLE_POOL_SECONDS
+        ]
+        for pool in [self._pools.pop(key) for key in idle]:
+            await pool.connections.aclose()
