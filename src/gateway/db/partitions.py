@@ -7,9 +7,7 @@ from typing import Final
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-
-class PartitionLostError(Exception):
-    """Another process has taken the partition over; nothing of this transaction may stay."""
+from gateway.domain.partition import PartitionLostError
 
 
 @dataclass(slots=True)
