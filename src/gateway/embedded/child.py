@@ -5,15 +5,13 @@ import contextlib
 import os
 import signal
 import sys
-from asyncio.subprocess import DEVNULL, PIPE, STDOUT
-from collections.abc import Mapping, Sequence
+from asyncio.subprocess import DEVNULL, STDOUT
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Self
 
 _LEASH: Final = Path(__file__).with_name("leash.py")
-# Longest line of output that is passed on whole.
-_LINE_BYTES: Final = 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,13 +45,13 @@ class Child:
         cls,
         command: Sequence[str | Path],
         *,
-        log: Path | None,
+        output: Path | int,
         env: Mapping[str, str] | None = None,
         cwd: Path | None = None,
         user: User | None = None,
         when_we_die: signal.Signals = signal.SIGKILL,
     ) -> Self:
-        """Start a command whose output goes to the end of `log`, or to `output` where that is None.
+        """Start a command whose output goes to the end of a file, or to an open descriptor.
 
         Without `env` it inherits ours. Whether the command exists shows only in how it ends.
         """
@@ -63,8 +61,7 @@ class Child:
             str(os.getpid()),
             f"{user.uid}:{user.gid}" if user else "-",
         ]
-        descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600) if log else PIPE
-        try:
+        with _open(output) as descriptor:
             process = await asyncio.create_subprocess_exec(
                 *leash,
                 *command,
@@ -74,11 +71,7 @@ class Child:
                 env=env,
                 cwd=cwd,
                 start_new_session=True,
-                limit=_LINE_BYTES,
             )
-        finally:
-            if log:
-                os.close(descriptor)
         return cls(process)
 
     @property
@@ -91,15 +84,11 @@ class Child:
         """How it ended (negative: by that signal); None while it runs."""
         return self._process.returncode
 
-    @property
-    def output(self) -> asyncio.StreamReader:
-        """What it says, where no log was named."""
-        assert self._process.stdout is not None
-        return self._process.stdout
-
     async def wait(self) -> int:
-        """Wait until it has ended; return its exit code."""
-        return await self._process.wait()
+        """Wait until it has ended, end what it left of its group, and return its exit code."""
+        exit_code = await self._process.wait()
+        self._kill_group()
+        return exit_code
 
     async def stop(self, *steps: Step) -> int:
         """Ask it to end, each step more urgently; after the last one kill its group."""
@@ -114,16 +103,27 @@ class Child:
 
     async def kill(self) -> int:
         """Kill its whole group, now, and wait until it is gone."""
-        try:
-            os.killpg(self.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
-        except PermissionError:
-            # macOS says so of a group that holds only what has ended and was not waited for.
-            self._send(signal.SIGKILL)
+        self._kill_group()
         return await self.wait()
+
+    def _kill_group(self) -> None:
+        # macOS says "not permitted" of a group whose last member was not waited for yet.
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self.pid, signal.SIGKILL)
 
     def _send(self, number: signal.Signals) -> None:
         if self.exit_code is None:
             with contextlib.suppress(ProcessLookupError):
                 self._process.send_signal(number)
+
+
+@contextlib.contextmanager
+def _open(output: Path | int) -> Iterator[int]:
+    if isinstance(output, int):
+        yield output
+        return
+    descriptor = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)

@@ -1,15 +1,16 @@
 """A program of ours under supervision."""
 
 import asyncio
+import os
 import signal
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
 from gateway.embedded.child import Child, Step
+from gateway.embedded.lines import LinePipe
 
 _ENDING_SECONDS: Final = 12.0
-_LAST_WORDS_SECONDS: Final = 1.0
 
 
 class Program:
@@ -42,6 +43,7 @@ class Program:
         self._output = output
         self._ending = Step(signal.SIGTERM, ending_seconds)
         self._child: Child | None = None
+        self._pipe: LinePipe | None = None
 
     @property
     def pid(self) -> int | None:
@@ -52,12 +54,20 @@ class Program:
 
     async def start(self) -> None:
         """Start it. A command that does not exist shows as exit code 126."""
-        self._child = await Child.start(
-            self._command,
-            log=self._output if isinstance(self._output, Path) else None,
-            env=self._env,
-            cwd=self._cwd,
-        )
+        if isinstance(self._output, Path):
+            await self._execute(self._output)
+            return
+        self._pipe = await LinePipe.open()
+        try:
+            await self._execute(self._pipe.sink)
+        except BaseException:
+            self._pipe.close()
+            raise
+        finally:
+            os.close(self._pipe.sink)
+
+    async def _execute(self, output: Path | int) -> None:
+        self._child = await Child.start(self._command, output=output, env=self._env, cwd=self._cwd)
 
     async def wait(self) -> int:
         """Wait until it has ended; return its exit code (negative: by that signal).
@@ -67,13 +77,10 @@ class Program:
         assert self._child is not None
         if isinstance(self._output, Path):
             return await self._child.wait()
+        assert self._pipe is not None
         async with asyncio.TaskGroup() as group:
-            passing_on = group.create_task(_pass_on(self._child.output, self._output))
-            exit_code = await self._child.wait()
-            # A child of its own may keep the pipe open; what it said itself is there already.
-            await asyncio.wait([passing_on], timeout=_LAST_WORDS_SECONDS)
-            passing_on.cancel()
-        return exit_code
+            group.create_task(self._pipe.pass_on(self._output))
+            return await self._child.wait()
 
     async def stop(self) -> None:
         """End it, by SIGTERM and in the end by SIGKILL."""
@@ -84,15 +91,3 @@ class Program:
         """Kill it as a crash would."""
         assert self._child is not None
         await self._child.kill()
-
-
-async def _pass_on(lines: asyncio.StreamReader, show: Callable[[str], None]) -> None:
-    while True:
-        try:
-            line = await lines.readline()
-        except ValueError:
-            # Longer than any line we mean to show: the reader has dropped it.
-            continue
-        if not line:
-            return
-        show(line.decode(errors="replace").rstrip("\r\n"))

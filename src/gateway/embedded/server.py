@@ -171,7 +171,7 @@ class Server(Generic[KindT]):
         launch = self.kind.launch(port)
         self._child = await Child.start(
             launch.command,
-            log=directory.log,
+            output=directory.log,
             env=launch.env,
             cwd=launch.cwd,
             user=launch.user,
@@ -198,7 +198,7 @@ async def run_to_the_end(launch: Launch, *, log: Path) -> bool:
     """Run a command that ends by itself, or when we are cut off; return whether it succeeded."""
     child = await Child.start(
         launch.command,
-        log=log,
+        output=log,
         env=launch.env,
         cwd=launch.cwd,
         user=launch.user,

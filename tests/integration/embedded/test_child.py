@@ -8,6 +8,7 @@ import pytest
 from tests.support.processes import children, gone
 
 from gateway.embedded.child import Child, Step, User
+from gateway.embedded.lines import LinePipe
 
 _WILLING = "import time; print('on', flush=True); time.sleep(600)"
 _STUBBORN = f"import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); {_WILLING}"
@@ -19,8 +20,7 @@ from pathlib import Path
 from gateway.embedded.child import Child
 
 async def main():
-    child = await Child.start([sys.executable, "-c", sys.argv[1]], log=None, env={})
-    await child.output.readline()
+    child = await Child.start([sys.executable, "-c", sys.argv[1]], output=1, env={})
     print(child.pid, flush=True)
     await child.wait()
 
@@ -32,9 +32,12 @@ def _python(code: str) -> list[str | Path]:
     return [sys.executable, "-u", "-c", code]
 
 
-async def _start(code: str, **options) -> Child:
-    child = await Child.start(_python(code), log=None, env={}, **options)
-    assert await child.output.readline() == b"on\n"
+async def _start(code: str) -> Child:
+    pipe = await LinePipe.open()
+    child = await Child.start(_python(code), output=pipe.sink, env={})
+    os.close(pipe.sink)
+    assert await pipe.next() == b"on\n"
+    pipe.close()
     return child
 
 
@@ -42,7 +45,7 @@ async def test_what_it_says_goes_to_the_end_of_its_log(tmp_path: Path):
     log = tmp_path / "log"
     log.write_text("before\n")
     child = await Child.start(
-        _python("import sys; print('out'); print('err', file=sys.stderr)"), log=log, env={}
+        _python("import sys; print('out'); print('err', file=sys.stderr)"), output=log, env={}
     )
     assert await child.wait() == 0
     assert log.read_text() == "before\nout\nerr\n"
@@ -83,7 +86,7 @@ async def test_killing_takes_its_own_children_too():
 
 
 async def test_a_missing_command_is_reported_in_the_log(tmp_path: Path):
-    child = await Child.start(["/nowhere/program"], log=tmp_path / "log", env={})
+    child = await Child.start(["/nowhere/program"], output=tmp_path / "log", env={})
     assert await child.wait() == 126
     assert (tmp_path / "log").read_text() == "/nowhere/program: No such file or directory\n"
 
@@ -101,15 +104,17 @@ async def test_it_does_not_outlive_a_parent_that_is_killed():
     )
     assert parent.stdout is not None
     pid = int(await parent.stdout.readline())
+    assert await parent.stdout.readline() == b"on\n"
     parent.kill()
     await gone(pid)
     await parent.wait()
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
-async def test_root_can_run_it_as_somebody_else():
+async def test_root_can_run_it_as_somebody_else(tmp_path: Path):
+    log = tmp_path / "log"
     child = await Child.start(
-        ["/usr/bin/id", "-u"], log=None, env={}, cwd=Path("/"), user=User(65534, 65534)
+        ["/usr/bin/id", "-u"], output=log, env={}, cwd=Path("/"), user=User(65534, 65534)
     )
-    assert await child.output.read() == b"65534\n"
-    await child.wait()
+    assert await child.wait() == 0
+    assert log.read_text() == "65534\n"

@@ -5,6 +5,7 @@ import signal
 import asyncpg
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from tests.support.clock import FakeClock
 from tests.support.environment import environment
 
@@ -51,6 +52,13 @@ async def test_an_empty_database_is_empty(empty_database_url: str):
 
 @pytest.mark.parametrize("turn", [1, 2])
 async def test_each_test_has_a_broker_of_its_own(kafka_bootstrap: str, turn: int):
+    admin = AIOKafkaAdminClient(bootstrap_servers=kafka_bootstrap)
+    await admin.start()
+    try:
+        # Refused, if the other turn's were still there.
+        await admin.create_topics([NewTopic("gateway.fixture.v1", 1, 1)])
+    finally:
+        await admin.close()
     producer = AIOKafkaProducer(
         bootstrap_servers=kafka_bootstrap, enable_idempotence=True, acks="all"
     )
@@ -59,7 +67,6 @@ async def test_each_test_has_a_broker_of_its_own(kafka_bootstrap: str, turn: int
         sent = await producer.send_and_wait("gateway.fixture.v1", b"x", partition=0)
     finally:
         await producer.stop()
-    # A broker that had seen the other turn would be at 1.
     assert sent.offset == 0
     consumer = AIOKafkaConsumer(
         "gateway.fixture.v1", bootstrap_servers=kafka_bootstrap, auto_offset_reset="earliest"
