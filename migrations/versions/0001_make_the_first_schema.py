@@ -389,6 +389,7 @@ def upgrade() -> None:
         sa.Column("connected_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("freed_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("token_checked_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("throttled_until", sa.DateTime(timezone=True), nullable=True),
         sa.Column("failed_challenges", sa.Integer(), server_default="0", nullable=False),
         sa.Column("version", sa.Integer(), server_default="1", nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
@@ -454,6 +455,7 @@ def upgrade() -> None:
         sa.Column("status", sa.Text(), server_default="pending", nullable=False),
         sa.Column("ready", sa.Boolean(), nullable=False),
         sa.Column("holds_lane", sa.Boolean(), server_default=sa.text("true"), nullable=False),
+        sa.Column("holds_until", sa.DateTime(timezone=True), nullable=True),
         sa.Column("due_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("held_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("deadline_at", sa.DateTime(timezone=True), nullable=True),
@@ -484,23 +486,30 @@ def upgrade() -> None:
     op.create_index(
         "ix_deliveries_due",
         "deliveries",
-        ["shard", "due_at"],
+        ["shard", "target_id", "due_at"],
         unique=False,
         postgresql_where=sa.text("status = 'pending' AND ready AND due_at IS NOT NULL"),
     )
     op.create_index(
         "ix_deliveries_held",
         "deliveries",
-        ["target_id"],
+        ["shard", "target_id"],
         unique=False,
         postgresql_where=sa.text("status = 'pending' AND due_at IS NULL"),
+    )
+    op.create_index(
+        "ix_deliveries_holding",
+        "deliveries",
+        ["shard", "holds_until"],
+        unique=False,
+        postgresql_where=sa.text("status = 'pending' AND holds_lane AND holds_until IS NOT NULL"),
     )
     op.create_index(
         "ix_deliveries_in_flight",
         "deliveries",
         ["shard", "call_ends_by"],
         unique=False,
-        postgresql_where=sa.text("status IN ('sending', 'uncertain')"),
+        postgresql_where=sa.text("status = 'sending'"),
     )
     op.create_index(
         "ix_deliveries_lane",
@@ -523,9 +532,16 @@ def upgrade() -> None:
         unique=False,
     )
     op.create_index(
+        "ix_deliveries_uncertain",
+        "deliveries",
+        ["shard", "due_at"],
+        unique=False,
+        postgresql_where=sa.text("status = 'uncertain' AND holds_lane"),
+    )
+    op.create_index(
         "ix_deliveries_waiting",
         "deliveries",
-        ["shard", "ordinal"],
+        ["shard", "target_id", "lane"],
         unique=False,
         postgresql_where=sa.text("status = 'pending' AND NOT ready"),
     )
@@ -557,6 +573,7 @@ def upgrade() -> None:
         sa.Column(
             "last_attempt_timed_out", sa.Boolean(), server_default=sa.text("false"), nullable=False
         ),
+        sa.Column("throttled_until", sa.DateTime(timezone=True), nullable=True),
         sa.Column("version", sa.Integer(), server_default="1", nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("updated_at", sa.DateTime(timezone=True), nullable=False),

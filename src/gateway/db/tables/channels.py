@@ -89,6 +89,8 @@ channels = Table(
     moment("connected_at"),
     moment("freed_at", nullable=True),
     moment("token_checked_at", nullable=True),
+    # The platform takes nothing until then.
+    moment("throttled_until", nullable=True),
     Column("failed_challenges", Integer, nullable=False, server_default="0"),
     Column("version", Integer, nullable=False, server_default="1"),
     moment("created_at"),
@@ -160,6 +162,8 @@ endpoints = Table(
     # Health: since when nothing but failures, and how the last attempt ended.
     moment("failing_since", nullable=True),
     Column("last_attempt_timed_out", Boolean, nullable=False, server_default=text("false")),
+    # It asked not to be called until then.
+    moment("throttled_until", nullable=True),
     Column("version", Integer, nullable=False, server_default="1"),
     moment("created_at"),
     moment("updated_at"),

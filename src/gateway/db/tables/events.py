@@ -78,7 +78,9 @@ deliveries = Table(
     Column("ready", Boolean, nullable=False),
     # True until it is settled, or has held its lane for as long as it may.
     Column("holds_lane", Boolean, nullable=False, server_default=text("true")),
-    # Null while the target is held.
+    # Until when a failing one may hold its lane; null where it holds it until it is settled.
+    moment("holds_until", nullable=True),
+    # Null while the target is held. Of an uncertain one: until when its echo is waited for.
     moment("due_at", nullable=True),
     moment("held_at", nullable=True),
     moment("deadline_at", nullable=True),
@@ -98,13 +100,15 @@ deliveries = Table(
     Index(
         "ix_deliveries_due",
         "shard",
+        "target_id",
         "due_at",
         postgresql_where=text("status = 'pending' AND ready AND due_at IS NOT NULL"),
     ),
     Index(
         "ix_deliveries_waiting",
         "shard",
-        "ordinal",
+        "target_id",
+        "lane",
         postgresql_where=text("status = 'pending' AND NOT ready"),
     ),
     Index(
@@ -118,10 +122,24 @@ deliveries = Table(
         "ix_deliveries_in_flight",
         "shard",
         "call_ends_by",
-        postgresql_where=text("status IN ('sending', 'uncertain')"),
+        postgresql_where=text("status = 'sending'"),
+    ),
+    # Whose echo is still waited for.
+    Index(
+        "ix_deliveries_uncertain",
+        "shard",
+        "due_at",
+        postgresql_where=text("status = 'uncertain' AND holds_lane"),
+    ),
+    Index(
+        "ix_deliveries_holding",
+        "shard",
+        "holds_until",
+        postgresql_where=text("status = 'pending' AND holds_lane AND holds_until IS NOT NULL"),
     ),
     Index(
         "ix_deliveries_held",
+        "shard",
         "target_id",
         postgresql_where=text("status = 'pending' AND due_at IS NULL"),
     ),
