@@ -1,0 +1,16 @@
+"""What a Graph call works on."""
+
+from dataclasses import dataclass
+
+from gateway.sandbox.exchange import Exchange
+from gateway.sandbox.timeline import Timeline
+from gateway.sandbox.world import World
+
+
+@dataclass(frozen=True, slots=True)
+class Platform:
+    """The sandbox's world, its time, and the way between people and Pages."""
+
+    world: World
+    timeline: Timeline
+    exchange: Exchange
