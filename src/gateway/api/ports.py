@@ -15,11 +15,14 @@ from gateway.domain.message import AuthorKind
 class RoutingRules(Protocol):
     """Knows what a routing configuration may look like."""
 
-    def __call__(self, raw: object, *, pointer_prefix: str) -> dict[str, Any]:
+    async def accept(
+        self, work: UnitOfWork, account_id: str, raw: object, *, pointer_prefix: str
+    ) -> dict[str, Any]:
         """Return the configuration with its defaults filled in.
 
         Raises:
-            InvalidFieldsError: It does not hold; pointers begin with the prefix.
+            InvalidFieldsError: It does not hold, or names destinations that the account does not
+                have; pointers begin with the prefix.
         """
         ...
 
@@ -54,10 +57,27 @@ class Engagement(Protocol):
 
 
 class RoutingChanges(Protocol):
-    """Learns of changes that may move enquiries; what follows happens by timers, afterwards."""
+    """Learns of changes that may move enquiries; what follows happens by timers, afterwards.
+
+    To be told in the transaction of the change, after it.
+    """
 
     async def presence_changed(self, work: UnitOfWork, account_id: str, agent_id: str) -> None:
-        """Consider anew the enquiries that wait for this agent."""
+        """Consider anew the enquiries that wait for an agent, and watch its presence's expiry."""
+        ...
+
+    async def destination_changed(
+        self, work: UnitOfWork, account_id: str, destination_id: str
+    ) -> None:
+        """Consider anew what waits for a destination that was paused, resumed or deleted."""
+        ...
+
+    async def routing_changed(self, work: UnitOfWork, account_id: str, channel_id: str) -> None:
+        """Route anew what waits on a channel whose routing or link was changed."""
+        ...
+
+    async def contacts_limit_changed(self, work: UnitOfWork, account_id: str) -> None:
+        """Let in who waits outside an account that may have more places now."""
         ...
 
     async def channel_deleted(self, work: UnitOfWork, account_id: str, channel_id: str) -> None:

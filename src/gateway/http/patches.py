@@ -4,7 +4,14 @@ from collections.abc import Iterator
 from types import NoneType, UnionType
 from typing import Annotated, Any, Generic, TypeVar, Union, get_args, get_origin
 
-from pydantic import BaseModel, Field, GetCoreSchemaHandler, ValidationError, create_model
+from pydantic import (
+    BaseModel,
+    Field,
+    GetCoreSchemaHandler,
+    ValidationError,
+    ValidatorFunctionWrapHandler,
+    create_model,
+)
 from pydantic.fields import FieldInfo
 from pydantic_core import CoreSchema, core_schema
 
@@ -35,9 +42,9 @@ class Patch(Generic[Model]):
     def __get_pydantic_core_schema__(
         cls, source: type[object], handler: GetCoreSchemaHandler
     ) -> CoreSchema:
-        """Read the optional form of the model and keep what was given."""
+        """Hold what is given against the optional form of the model, and keep it as it came."""
         (model,) = get_args(source)
-        return core_schema.no_info_after_validator_function(_patch_of, handler(_optional(model)))
+        return core_schema.no_info_wrap_validator_function(_checked, handler(_optional(model)))
 
 
 def merge_patch(document: Json, patch: Json) -> Json:
@@ -68,8 +75,9 @@ def validated(model: type[Model], document: Json, *, prefix: str = "") -> Model:
         ) from error
 
 
-def _patch_of(read: BaseModel) -> Patch[Any]:
-    return Patch(read.model_dump(mode="json", exclude_unset=True, by_alias=True))
+def _checked(given: Json, check: ValidatorFunctionWrapHandler) -> Patch[Any]:
+    check(given)
+    return Patch(given)
 
 
 def _optional(model: type[BaseModel]) -> type[BaseModel]:

@@ -1,0 +1,54 @@
+"""Composition root of the HTTP process: the REST API and the ingress in one application."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from fastapi import APIRouter, FastAPI
+
+from gateway.api import accounts, api_keys, meta_apps
+from gateway.api.parts import ApiParts
+from gateway.db.unit_of_work import Database
+from gateway.http.auth import Authenticator
+from gateway.http.boundary import Boundary
+from gateway.http.limits import CallLimit
+from gateway.http.refusals import install
+from gateway.http.routes import RestParts
+from gateway.settings import Settings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AppParts:
+    """What the application is put together from.
+
+    `routers` come from beside the API: the routing's and the ingress's.
+    """
+
+    database: Database
+    api: ApiParts
+    routers: Sequence[APIRouter] = ()
+
+
+def create_app(settings: Settings, parts: AppParts) -> FastAPI:
+    """Return the application."""
+    app = FastAPI(
+        title="Channel gateway",
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+    )
+    app.state.rest = RestParts(
+        database=parts.database,
+        authenticator=Authenticator(
+            parts.database, admin_key=settings.gateway_admin_key.get_secret_value()
+        ),
+        call_limit=CallLimit(settings.api_rate_limit_per_minute),
+        body_bytes=settings.api_body_bytes,
+    )
+    app.state.api = parts.api
+    for module in (accounts, api_keys, meta_apps):
+        app.include_router(module.router)
+    for router in parts.routers:
+        app.include_router(router)
+    install(app)
+    app.add_middleware(Boundary)
+    return app

@@ -1,0 +1,114 @@
+"""Channels as the REST API makes, lists and changes them."""
+
+from collections.abc import Sequence
+from dataclasses import fields
+from datetime import datetime
+from typing import Any, Final
+
+from sqlalchemy import ColumnElement, func, insert, or_, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from gateway.db.channels import Channel, channel_of
+from gateway.db.search import matches
+from gateway.db.tables import channels
+from gateway.domain.channel import ChannelKind, ChannelStatus
+
+_SELECT: Final = select(*(channels.c[field.name] for field in fields(Channel)))
+
+
+async def insert_channel(connection: AsyncConnection, channel: Channel, *, now: datetime) -> None:
+    """Insert a channel.
+
+    Raises:
+        sqlalchemy.exc.IntegrityError: Another channel holds its source.
+    """
+    values = {field.name: getattr(channel, field.name) for field in fields(channel)}
+    await connection.execute(insert(channels).values(**values, updated_at=now))
+
+
+async def change_channel(
+    connection: AsyncConnection,
+    channel: Channel,
+    *,
+    now: datetime,
+    **changes: Any,  # noqa: ANN401 - column values
+) -> Channel:
+    """Write new values into a channel's row, raise its version, and return it as it is now.
+
+    Raises:
+        sqlalchemy.exc.IntegrityError: It would hold a source that another channel holds.
+    """
+    statement = (
+        update(channels)
+        .where(channels.c.account_id == channel.account_id, channels.c.id == channel.id)
+        .values(**changes, version=channels.c.version + 1, updated_at=now)
+        .returning(*(channels.c[field.name] for field in fields(Channel)))
+    )
+    return channel_of((await connection.execute(statement)).mappings().one())
+
+
+async def list_channels(
+    connection: AsyncConnection,
+    account_id: str,
+    *,
+    statuses: Sequence[str] = (),
+    kind: str | None,
+    search: str | None,
+    before: str | None,
+    limit: int,
+) -> list[Channel]:
+    """Return channels of an account, the newest first, older than `before`.
+
+    Without `statuses`, all that are not deleted.
+    """
+    conditions: list[ColumnElement[bool]] = [channels.c.account_id == account_id]
+    if statuses:
+        conditions.append(channels.c.status.in_(statuses))
+    else:
+        conditions.append(channels.c.status != ChannelStatus.DELETED)
+    if kind is not None:
+        conditions.append(channels.c.kind == kind)
+    if before is not None:
+        conditions.append(channels.c.id < before)
+    if search is not None:
+        texts = (channels.c.name, channels.c.page_name, channels.c.source_name)
+        conditions.append(
+            or_(*(matches(text, search) for text in texts), channels.c.source_id == search)
+        )
+    statement = _SELECT.where(*conditions).order_by(channels.c.id.desc()).limit(limit)
+    return [channel_of(row) for row in (await connection.execute(statement)).mappings()]
+
+
+async def find_holder(connection: AsyncConnection, kind: ChannelKind, source_id: str) -> str | None:
+    """Return the id of the channel that holds a source, whosever it is."""
+    statement = select(channels.c.id).where(
+        channels.c.kind == kind, channels.c.source_id == source_id, channels.c.holds_source
+    )
+    found: str | None = (await connection.execute(statement)).scalar_one_or_none()
+    return found
+
+
+async def shares_page(connection: AsyncConnection, channel: Channel) -> bool:
+    """Say whether another live channel has its events from the same Page and app."""
+    statement = (
+        select(func.count())
+        .select_from(channels)
+        .where(
+            channels.c.page_id == channel.page_id,
+            channels.c.meta_app_id == channel.meta_app_id,
+            channels.c.holds_source,
+            channels.c.id != channel.id,
+        )
+    )
+    return int((await connection.execute(statement)).scalar_one()) > 0
+
+
+async def count_failed_challenge(connection: AsyncConnection, channel: Channel) -> int:
+    """Count one more failed challenge of a third party and return how many there are in a row."""
+    statement = (
+        update(channels)
+        .where(channels.c.account_id == channel.account_id, channels.c.id == channel.id)
+        .values(failed_challenges=channels.c.failed_challenges + 1)
+        .returning(channels.c.failed_challenges)
+    )
+    return int((await connection.execute(statement)).scalar_one())

@@ -1,0 +1,40 @@
+"""Endpoints as outside sees them, and the events that tell of their changes."""
+
+from typing import Any
+
+from gateway.contracts.moments import rfc3339
+from gateway.db.endpoints import Endpoint
+from gateway.db.outbox import NewEvent
+from gateway.db.unit_of_work import UnitOfWork
+
+
+def endpoint_resource(endpoint: Endpoint) -> dict[str, Any]:
+    """Return an endpoint's public form, without any secret."""
+    return {
+        "id": endpoint.id,
+        "name": endpoint.name,
+        "url": endpoint.url,
+        "event_types": endpoint.event_types,
+        "channel_ids": endpoint.channel_ids,
+        "authentication": {"kind": endpoint.authentication_kind},
+        "ordering": endpoint.ordering,
+        "lane_hold_seconds": endpoint.lane_hold_seconds,
+        "max_concurrency": endpoint.max_concurrency,
+        "rate_limit": endpoint.rate_limit,
+        "status": endpoint.status,
+        "status_reason": endpoint.status_reason,
+        "created_at": rfc3339(endpoint.created_at),
+        "version": endpoint.version,
+    }
+
+
+def announce_endpoint(work: UnitOfWork, endpoint: Endpoint, change: str) -> None:
+    """Tell what became of an endpoint: `paused`, `resumed` or `disabled`."""
+    work.announce(
+        NewEvent(
+            type=f"gateway.endpoint.{change}.v1",
+            account_id=endpoint.account_id,
+            occurred_at=work.now,
+            data={"endpoint": endpoint_resource(endpoint)},
+        )
+    )
