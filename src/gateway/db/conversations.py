@@ -79,6 +79,7 @@ _LOCK = text(
     "WHERE id = ANY(:ids) AND (CAST(:account_id AS text) IS NULL OR account_id = :account_id) "
     "ORDER BY id FOR UPDATE"
 )
+_LOCK_FREE = text(f"{_LOCK} SKIP LOCKED")
 _SAVE = text(
     """
     UPDATE conversations c SET
@@ -98,17 +99,22 @@ _SAVE = text(
 
 
 async def lock_conversations(
-    work: "UnitOfWork", conversation_ids: Iterable[str], *, account_id: str | None
+    work: "UnitOfWork",
+    conversation_ids: Iterable[str],
+    *,
+    account_id: str | None,
+    skip_locked: bool = False,
 ) -> dict[str, Conversation]:
     """Lock conversations in the order of their ids and return those that exist, by id.
 
     `account_id` None is for workers that took the ids from rows of their own; whoever acts for a
     caller names the caller's account. A conversation that this transaction holds already is
-    returned as it stands in memory.
+    returned as it stands in memory. `skip_locked` leaves out those that somebody else holds now.
     """
     wanted = sorted(set(conversation_ids) - work.conversations.keys())
     if wanted:
-        rows = await work.connection.execute(_LOCK, {"ids": wanted, "account_id": account_id})
+        lock = _LOCK_FREE if skip_locked else _LOCK
+        rows = await work.connection.execute(lock, {"ids": wanted, "account_id": account_id})
         for row in rows:
             conversation = Conversation(**row._mapping)  # noqa: SLF001 - public despite its name
             conversation.remember()

@@ -4,11 +4,14 @@ The only place that changes the status of a message. REST, routing (echoes, mark
 messages) and the sender all come here; whoever calls holds the conversation's lock.
 """
 
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
 
 from gateway.db.conversations import Conversation
 from gateway.db.marks import take_marks
+from gateway.db.message_batches import change_messages, take_all_marks
 from gateway.db.messages import Message, change_message
 from gateway.db.outbox import NewEvent
 from gateway.db.unit_of_work import UnitOfWork
@@ -41,21 +44,45 @@ async def move_message(
         IllegalTransitionError: There is no such arrow.
     """
     source = message.status
-    if not may_move(source, target):
-        raise IllegalTransitionError(
-            f"A message that is {source} cannot become {target}.",
-            extra={"state": source, "allowed": sorted(ARROWS[source])},
-        )
+    _check_arrow(message, target)
     await change_message(work.connection, message, status=target, **changes)
-    if source is MessageStatus.UNCERTAIN and target is not MessageStatus.ACCEPTED:
-        announce_message(
-            work, conversation, message, "gateway.message.resolved.v1", occurred_at=occurred_at
-        )
-    event_type = _EVENTS.get(target)
-    if event_type is not None:
-        announce_message(work, conversation, message, event_type, occurred_at=occurred_at)
+    _announce_move(work, conversation, message, source, occurred_at=occurred_at)
     if target is MessageStatus.SENT:
         await catch_up_marks(work, conversation, message)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Move:
+    """One of many moves: of which message, where to, and what changes with it."""
+
+    conversation: Conversation
+    message: Message
+    target: MessageStatus
+    changes: dict[str, Any] = field(default_factory=dict)
+    # Said in the event about it, beside the message.
+    further: dict[str, Any] = field(default_factory=dict)
+
+
+async def move_messages(work: UnitOfWork, moves: Sequence[Move]) -> None:
+    """Move many messages, each as `move_message` would, in a few statements.
+
+    Raises:
+        IllegalTransitionError: One of the arrows does not exist; nothing has been moved then.
+    """
+    for move in moves:
+        _check_arrow(move.message, move.target)
+    sources = [move.message.status for move in moves]
+    await change_messages(
+        work.connection,
+        [(move.message, {"status": move.target, **move.changes}) for move in moves],
+    )
+    for move, source in zip(moves, sources, strict=True):
+        _announce_move(work, move.conversation, move.message, source, **move.further)
+    sent = [move for move in moves if move.target is MessageStatus.SENT]
+    marks = await take_all_marks(work.connection, [move.message for move in sent])
+    for move in sent:
+        given = marks.get(move.message.id, {})
+        await _apply_marks(work, move.conversation, move.message, given)
 
 
 async def catch_up_marks(work: UnitOfWork, conversation: Conversation, message: Message) -> None:
@@ -63,6 +90,12 @@ async def catch_up_marks(work: UnitOfWork, conversation: Conversation, message: 
     marks: dict[str, datetime] = {}
     if message.source_message_id is not None:
         marks = await take_marks(work.connection, message)
+    await _apply_marks(work, conversation, message, marks)
+
+
+async def _apply_marks(
+    work: UnitOfWork, conversation: Conversation, message: Message, marks: dict[str, datetime]
+) -> None:
     if message.platform_at is not None:
         for kind, watermark in (
             ("delivered", conversation.delivered_watermark),
@@ -120,3 +153,32 @@ def announce_message(
             also_to=also_to,
         )
     )
+
+
+def _check_arrow(message: Message, target: MessageStatus) -> None:
+    if not may_move(message.status, target):
+        raise IllegalTransitionError(
+            f"A message that is {message.status} cannot become {target}.",
+            extra={"state": message.status, "allowed": sorted(ARROWS[message.status])},
+        )
+
+
+def _announce_move(
+    work: UnitOfWork,
+    conversation: Conversation,
+    message: Message,
+    source: MessageStatus,
+    *,
+    occurred_at: datetime | None = None,
+    **further: Any,  # noqa: ANN401 - JSON values beside the message
+) -> None:
+    target = message.status
+    if source is MessageStatus.UNCERTAIN and target is not MessageStatus.ACCEPTED:
+        announce_message(
+            work, conversation, message, "gateway.message.resolved.v1", occurred_at=occurred_at
+        )
+    event_type = _EVENTS.get(target)
+    if event_type is not None:
+        announce_message(
+            work, conversation, message, event_type, occurred_at=occurred_at, **further
+        )
