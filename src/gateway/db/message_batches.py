@@ -1,0 +1,95 @@
+"""Many messages' rows changed at once: what costs a statement each elsewhere costs one here."""
+
+import json
+from collections.abc import Collection, Sequence
+from datetime import datetime
+from typing import Any, Final
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from gateway.db.messages import Message
+
+_TYPES: Final = {
+    "error": "jsonb",
+    "possibly_duplicate": "boolean",
+    "sequence": "bigint",
+    "source_message_id": "text",
+    "status": "text",
+}
+
+_TAKE_MARKS: Final = text(
+    """
+    DELETE FROM pending_marks p
+    USING jsonb_to_recordset(CAST(:rows AS jsonb)) AS r(
+      account_id text, channel_id text, source_message_id text)
+    WHERE p.account_id = r.account_id AND p.channel_id = r.channel_id
+      AND p.source_message_id = r.source_message_id
+    RETURNING p.channel_id, p.source_message_id, p.kind, p.at
+    """
+)
+
+
+async def change_messages(
+    connection: AsyncConnection, changes: Sequence[tuple[Message, dict[str, Any]]]
+) -> None:
+    """Write new values into messages' rows and objects; their conversations are locked."""
+    alike: dict[tuple[str, ...], list[tuple[Message, dict[str, Any]]]] = {}
+    for message, values in changes:
+        alike.setdefault(tuple(sorted(values)), []).append((message, values))
+    for names, group in alike.items():
+        rows = [
+            {"account_id": message.account_id, "id": message.id}
+            | {name: _plain(value) for name, value in values.items()}
+            for message, values in group
+        ]
+        await connection.execute(text(_update(names)), {"rows": json.dumps(rows)})
+    for message, values in changes:
+        for name, value in values.items():
+            setattr(message, name, value)
+
+
+async def take_all_marks(
+    connection: AsyncConnection, messages: Collection[Message]
+) -> dict[str, dict[str, datetime]]:
+    """Return and forget the marks that came before their messages were known.
+
+    They are by message id and kind.
+    """
+    known = {
+        (message.channel_id, message.source_message_id): message
+        for message in messages
+        if message.source_message_id is not None
+    }
+    if not known:
+        return {}
+    rows = [
+        {
+            "account_id": message.account_id,
+            "channel_id": message.channel_id,
+            "source_message_id": message.source_message_id,
+        }
+        for message in known.values()
+    ]
+    marks: dict[str, dict[str, datetime]] = {}
+    for row in await connection.execute(_TAKE_MARKS, {"rows": json.dumps(rows)}):
+        message = known[row.channel_id, row.source_message_id]
+        marks.setdefault(message.id, {})[row.kind] = row.at
+    return marks
+
+
+def _update(names: tuple[str, ...]) -> str:
+    types = {n: _TYPES.get(n, "timestamptz" if n.endswith("_at") else None) for n in names}
+    unknown = [name for name, kind in types.items() if kind is None]
+    assert not unknown, f"columns that batches do not change: {unknown}"
+    record = ", ".join(f"{name} {kind}" for name, kind in types.items())
+    values = ", ".join(f"{name} = r.{name}" for name in names)
+    return (
+        f"UPDATE messages m SET {values} "  # noqa: S608 - names of columns that stand above
+        f"FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS r(account_id text, id text, {record}) "
+        "WHERE m.account_id = r.account_id AND m.id = r.id"
+    )
+
+
+def _plain(value: object) -> object:
+    return value.isoformat() if isinstance(value, datetime) else value
