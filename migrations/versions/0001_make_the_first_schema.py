@@ -708,6 +708,7 @@ def upgrade() -> None:
         ["account_id", "last_message_at", "id"],
         unique=False,
     )
+    op.create_index("ix_conversations_id", "conversations", ["id"], unique=True)
     op.create_table(
         "enquiries",
         sa.Column("account_id", sa.Text(collation="C"), nullable=False),

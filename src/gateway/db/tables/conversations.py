@@ -67,6 +67,8 @@ conversations = Table(
     belongs_to("contacts", "contact_id"),
     one_of("thread_owner", "us", "other_app", "page_inbox", "idle"),
     UniqueConstraint("account_id", "channel_id", "contact_id"),
+    # Workers lock conversations by the ids in rows of their own.
+    Index("ix_conversations_id", "id", unique=True),
     Index("ix_conversations_account_id_last_message_at", "account_id", "last_message_at", "id"),
 )
 
