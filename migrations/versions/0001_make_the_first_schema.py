@@ -776,6 +776,21 @@ def upgrade() -> None:
         ["account_id", "conversation_id", "id"],
         unique=False,
     )
+    op.create_index("ix_enquiries_id", "enquiries", ["id"], unique=False)
+    op.create_index(
+        "ix_enquiries_queued",
+        "enquiries",
+        ["account_id", "queued_at", "id"],
+        unique=False,
+        postgresql_where=sa.text("status = 'open' AND queued_at IS NOT NULL"),
+    )
+    op.create_index(
+        "ix_enquiries_waiting",
+        "enquiries",
+        ["account_id", "entered_at", "id"],
+        unique=False,
+        postgresql_where=sa.text("status = 'open' AND queued_at IS NULL"),
+    )
     op.create_index(
         "uq_enquiries_live",
         "enquiries",

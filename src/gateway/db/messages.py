@@ -133,6 +133,19 @@ async def find_conversations_of(
     return set((await connection.execute(statement)).scalars())
 
 
+async def find_unsent_automatic(
+    connection: AsyncConnection, account_id: str, conversation_id: str
+) -> list[Message]:
+    """Return what shall be said automatically in a conversation and has not left yet, in order."""
+    statement = _SELECT.where(
+        messages.c.account_id == account_id,
+        messages.c.conversation_id == conversation_id,
+        messages.c.automation_cause.is_not(None),
+        messages.c.status == MessageStatus.ACCEPTED,
+    ).order_by(messages.c.sequence)
+    return [_of(row) for row in (await connection.execute(statement)).mappings()]
+
+
 async def change_message(
     connection: AsyncConnection,
     message: Message,

@@ -218,6 +218,22 @@ enquiries = Table(
     one_of("handled_by", "agent", "bot", "endpoint", "page_inbox"),
     Index("ix_enquiries_conversation", "account_id", "conversation_id", "id"),
     Index("ix_enquiries_account_status", "account_id", "status", "id"),
+    Index("ix_enquiries_id", "id"),
+    # Who waits for an agent, and who waits outside: first in, first out.
+    Index(
+        "ix_enquiries_waiting",
+        "account_id",
+        "entered_at",
+        "id",
+        postgresql_where=text("status = 'open' AND queued_at IS NULL"),
+    ),
+    Index(
+        "ix_enquiries_queued",
+        "account_id",
+        "queued_at",
+        "id",
+        postgresql_where=text("status = 'open' AND queued_at IS NOT NULL"),
+    ),
     Index(
         "ix_enquiries_agent",
         "account_id",

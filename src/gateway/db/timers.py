@@ -1,0 +1,205 @@
+"""Timers: what shall happen at a moment, as rows that survive every process.
+
+A timer is one by account, kind and subject: setting it again moves it. Whoever acts on a due timer
+first locks what it is about (its conversation), then takes the row by id and version; no row, no
+effect. Due moments are the product's time.
+"""
+
+import json
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from gateway.db.unit_of_work import UnitOfWork
+from gateway.domain import ids
+from gateway.domain.shards import shard_of
+
+_TOPIC: Final = "timers"
+# What is due later is found by the sweeps.
+_WAKE_WITHIN: Final = timedelta(seconds=1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Timer:
+    """A timer's row as it stood when it was read."""
+
+    account_id: str
+    id: str
+    shard: int
+    kind: str
+    conversation_id: str | None
+    subject_id: str
+    due_at: datetime
+    version: int
+    data: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewTimer:
+    """A timer to be set."""
+
+    account_id: str
+    kind: str
+    subject_id: str
+    due_at: datetime
+    conversation_id: str | None = None
+    data: dict[str, Any] = field(default_factory=dict)
+
+
+_COLUMNS: Final = "account_id, id, shard, kind, conversation_id, subject_id, due_at, version, data"
+
+# One statement cannot change a row twice, so whoever calls never sets what it clears.
+_WRITE: Final = text(
+    """
+    WITH cleared AS (
+      DELETE FROM timers WHERE account_id = :account_id AND conversation_id = :conversation_id
+      AND kind = ANY(:cleared)
+    )
+    INSERT INTO timers (account_id, id, shard, kind, conversation_id, subject_id, due_at, data)
+    SELECT * FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS r(
+      account_id text, id text, shard smallint, kind text, conversation_id text, subject_id text,
+      due_at timestamptz, data jsonb)
+    ORDER BY r.kind, r.subject_id
+    ON CONFLICT (account_id, kind, subject_id) DO UPDATE
+    SET due_at = excluded.due_at, data = excluded.data, version = timers.version + 1,
+        shard = excluded.shard, conversation_id = excluded.conversation_id
+    """
+)
+_CLEAR: Final = text(
+    "DELETE FROM timers WHERE account_id = :account_id AND kind = :kind "
+    "AND subject_id = :subject_id"
+)
+_FIND: Final = text(
+    f"SELECT {_COLUMNS} FROM timers "  # noqa: S608 - constant column names
+    "WHERE shard = ANY(:shards) AND due_at <= :until AND kind = ANY(:kinds) "
+    "AND NOT id = ANY(:besides) ORDER BY due_at LIMIT :limit"
+)
+_TAKE: Final = text(
+    "DELETE FROM timers WHERE account_id = :account_id AND id = :id AND version = :version"
+)
+_PUT_OFF: Final = text(
+    """
+    UPDATE timers SET due_at = :due_at, data = CAST(:data AS jsonb), version = version + 1
+    WHERE account_id = :account_id AND id = :id AND version = :version
+    """
+)
+
+
+async def set_timer(
+    work: UnitOfWork,
+    *,
+    account_id: str,
+    kind: str,
+    subject_id: str,
+    due_at: datetime,
+    conversation_id: str | None = None,
+    data: dict[str, Any] | None = None,
+) -> None:
+    """Set a timer, or move the one that is set."""
+    timer = NewTimer(
+        account_id=account_id,
+        kind=kind,
+        subject_id=subject_id,
+        due_at=due_at,
+        conversation_id=conversation_id,
+        data=data or {},
+    )
+    await write_timers(work, account_id, conversation_id, set_=[timer])
+
+
+async def clear_timer(work: UnitOfWork, *, account_id: str, kind: str, subject_id: str) -> None:
+    """Take a timer back, if it is set."""
+    await work.connection.execute(
+        _CLEAR, {"account_id": account_id, "kind": kind, "subject_id": subject_id}
+    )
+
+
+async def write_timers(
+    work: UnitOfWork,
+    account_id: str,
+    conversation_id: str | None,
+    *,
+    set_: Collection[NewTimer] = (),
+    cleared: Collection[str] = (),
+) -> None:
+    """Set timers, and clear all of a conversation's of some other kinds, in one statement."""
+    if not set_ and not cleared:
+        return
+    await work.connection.execute(
+        _WRITE,
+        {
+            "account_id": account_id,
+            "conversation_id": conversation_id,
+            "cleared": list(cleared),
+            "rows": json.dumps([_row(timer) for timer in set_]),
+        },
+    )
+    soon = [timer for timer in set_ if timer.due_at <= work.now + _WAKE_WITHIN]
+    if soon:
+        work.wake(_TOPIC, {_shard(timer) for timer in soon})
+
+
+async def find_due(
+    connection: AsyncConnection,
+    *,
+    shards: Iterable[int],
+    kinds: Iterable[str],
+    until: datetime,
+    besides: Iterable[str],
+    limit: int,
+) -> list[Timer]:
+    """Return timers that are due at a moment, without a lock, the longest due first."""
+    rows = await connection.execute(
+        _FIND,
+        {
+            "shards": list(shards),
+            "kinds": list(kinds),
+            "until": until,
+            "besides": list(besides),
+            "limit": limit,
+        },
+    )
+    return [Timer(**row) for row in rows.mappings()]
+
+
+async def take_timer(work: UnitOfWork, timer: Timer) -> bool:
+    """Delete a timer that fires; False when it was moved, taken back or fired elsewhere."""
+    result = await work.connection.execute(
+        _TAKE, {"account_id": timer.account_id, "id": timer.id, "version": timer.version}
+    )
+    return bool(result.rowcount)
+
+
+async def put_off(work: UnitOfWork, timer: Timer, *, until: datetime, data: dict[str, Any]) -> None:
+    """Let a timer fire later, unless it was moved, taken back or fired meanwhile."""
+    await work.connection.execute(
+        _PUT_OFF,
+        {
+            "account_id": timer.account_id,
+            "id": timer.id,
+            "version": timer.version,
+            "due_at": until,
+            "data": json.dumps(data),
+        },
+    )
+
+
+def _row(timer: NewTimer) -> dict[str, Any]:
+    return {
+        "account_id": timer.account_id,
+        "id": ids.new_id(ids.TIMER),
+        "shard": _shard(timer),
+        "kind": timer.kind,
+        "conversation_id": timer.conversation_id,
+        "subject_id": timer.subject_id,
+        "due_at": timer.due_at.isoformat(),
+        "data": timer.data,
+    }
+
+
+def _shard(timer: NewTimer) -> int:
+    return shard_of(timer.conversation_id or timer.subject_id)

@@ -1,0 +1,210 @@
+"""What happens when a timer is due: one function a kind, each in a transaction of its own.
+
+The lock comes before the row: who holds the conversation (for presence: the agent) and then finds
+the timer's row gone or moved has nothing to do any more.
+"""
+
+from collections.abc import Awaitable, Callable
+from datetime import datetime, timedelta
+from typing import Final
+
+from gateway.contracts.moments import from_rfc3339, rfc3339
+from gateway.db.conversations import lock_conversations
+from gateway.db.timers import Timer, set_timer, take_timer
+from gateway.db.unit_of_work import UnitOfWork
+from gateway.domain.channel import ChannelStatus
+from routing.assignment import Parties, conclude, has_room, hold_latest, lock_parties, route
+from routing.changes import PRESENCE_TIMER, RoutingChanges
+from routing.enquiries import (
+    CLOSED_BY_INTERMISSION,
+    CLOSED_WITH_CHANNEL,
+    LIVE,
+    SYSTEM,
+    EnquiryStatus,
+    Offer,
+)
+from routing.enquiry_effects import admit
+from routing.held import INTERMISSION_TIMER, OFFER_TIMER, WAITING_TIMER, HeldEnquiry
+from routing.parties import let_presence_expire, lock_account, lock_agents
+from routing.repository import find_last_words, is_caught_up
+from routing.waiting import (
+    ADMIT_TIMER,
+    CLOSE_TIMER,
+    RE_OFFER_TIMER,
+    Place,
+    close_channel,
+    tell_first_queued,
+    tell_waiting,
+)
+
+_LOOK_AGAIN: Final = timedelta(seconds=1)
+_SINCE: Final = "since"
+
+Handler = Callable[[UnitOfWork, Timer], Awaitable[None]]
+
+
+def for_latest(act: Callable[[HeldEnquiry, Timer], Awaitable[None]]) -> Handler:
+    """Return a handler that acts on the latest enquiry of a timer's conversation, under lock.
+
+    Where the channel is deleted, the enquiry is closed instead.
+    """
+
+    async def handle(work: UnitOfWork, timer: Timer) -> None:
+        wanted = timer.conversation_id or ""
+        locked = await lock_conversations(work, [wanted], account_id=timer.account_id)
+        if not await take_timer(work, timer) or wanted not in locked:
+            return
+        held = await hold_latest(work, locked[wanted])
+        if held is None:
+            return
+        if held.channel.status is ChannelStatus.DELETED and held.row.status in LIVE:
+            await _close_with_channel(held)
+        else:
+            await act(held, timer)
+
+    return handle
+
+
+async def _offer_due(held: HeldEnquiry, _timer: Timer) -> None:
+    parties = await lock_parties(held)
+    for offer in held.row.pending_offers:
+        if offer.expires_at is not None and offer.expires_at <= held.work.now:
+            held.expire(offer)
+    await route(held, parties)
+    await conclude(held, parties)
+
+
+async def _waiting_due(held: HeldEnquiry, _timer: Timer) -> None:
+    parties = await lock_parties(held)
+    if _limit_passed(held):
+        held.miss("waiting_limit")
+    await conclude(held, parties)
+
+
+async def _intermission_due(held: HeldEnquiry, timer: Timer) -> None:
+    if held.row.status is not EnquiryStatus.ONGOING:
+        return
+    since = from_rfc3339(timer.data[_SINCE]) if _SINCE in timer.data else timer.due_at
+    connection, now = held.work.connection, held.work.now
+    # What the contact wrote in time may still be on its way to us.
+    if not await is_caught_up(connection, held.conversation.inbound_partition, at=since):
+        await _look_again(held, at=now + _LOOK_AGAIN, since=since)
+        return
+    last = await find_last_words(connection, held.row.account_id, held.conversation.id)
+    if last is None or not last.ours:
+        return
+    intermission = timedelta(minutes=held.channel.intermission_minutes)
+    passes_at = (now if last.leaving else last.at) + intermission
+    if passes_at > now:
+        await _look_again(held, at=passes_at, since=None)
+        return
+    parties = await lock_parties(held)
+    held.close(SYSTEM, reason=CLOSED_BY_INTERMISSION)
+    await conclude(held, parties)
+
+
+async def _re_offer_due(held: HeldEnquiry, timer: Timer) -> None:
+    for_id = timer.data.get("for")
+    parties = await lock_parties(held, *([for_id] if for_id else []))
+    for offer in held.row.pending_offers:
+        if not _still_answers(held, parties, offer):
+            held.withdraw(offer, "unavailable")
+    await route(held, parties)
+    await conclude(held, parties)
+    await _pass_on(held, parties, for_id)
+
+
+async def _admit_due(held: HeldEnquiry, _timer: Timer) -> None:
+    if held.row.status is EnquiryStatus.OPEN and held.row.queued_at is not None:
+        await admit(held, await lock_parties(held))
+        return
+    await lock_account(held.work.connection, held.row.account_id)
+    await tell_first_queued(held.work, held.row.account_id)
+
+
+async def _nothing(_held: HeldEnquiry, _timer: Timer) -> None:
+    """Leave an enquiry alone: its channel lives, or it is over."""
+
+
+async def _close_with_channel(held: HeldEnquiry) -> None:
+    parties = await lock_parties(held)
+    held.close(SYSTEM, reason=CLOSED_WITH_CHANNEL)
+    await conclude(held, parties)
+
+
+_close_one: Final = for_latest(_nothing)
+
+
+async def _close_due(work: UnitOfWork, timer: Timer) -> None:
+    if timer.conversation_id is not None:
+        await _close_one(work, timer)
+    elif await take_timer(work, timer):
+        await close_channel(work, timer.account_id, timer.subject_id)
+
+
+async def _presence_due(work: UnitOfWork, timer: Timer) -> None:
+    agents = await lock_agents(work.connection, timer.account_id, [timer.subject_id])
+    agent = agents.get(timer.subject_id)
+    if not await take_timer(work, timer) or agent is None:
+        return
+    if agent.presence_expires_at is None or agent.presence_expires_at > work.now:
+        return
+    await let_presence_expire(work.connection, timer.account_id, agent.id, at=work.now)
+    await RoutingChanges().presence_changed(work, timer.account_id, agent.id)
+
+
+def _limit_passed(held: HeldEnquiry) -> bool:
+    asked_or_waiting = held.waits or held.row.status is EnquiryStatus.OFFERED
+    if not asked_or_waiting or held.routing is None or held.row.entered_at is None:
+        return False
+    return held.row.entered_at + held.routing.waiting_limit <= held.work.now
+
+
+def _still_answers(held: HeldEnquiry, parties: Parties, offer: Offer) -> bool:
+    agent = parties.agents.get(offer.agent_id)
+    if agent is None or agent.deleted_at is not None:
+        return False
+    # Who was chosen by hand is asked whatever the presence says.
+    chosen = held.row.progress.transfer == offer.destination_id
+    return chosen or (agent.can_be_asked(held.work.now) and agent.serves(held.channel.id))
+
+
+async def _pass_on(held: HeldEnquiry, parties: Parties, agent_id: str | None) -> None:
+    """Let the next in line have the agent, where this enquiry did not take the agent's room."""
+    agent = parties.agents.get(agent_id or "")
+    if agent is None or held.row.entered_at is None or not agent.can_be_asked(held.work.now):
+        return
+    if any(offer.agent_id == agent.id for offer in held.row.pending_offers):
+        return
+    if await has_room(held, agent):
+        await tell_waiting(
+            held.work,
+            held.row.account_id,
+            agent.id,
+            channel_ids=agent.channel_ids,
+            limit=1,
+            after=Place(held.row.entered_at, held.row.id),
+        )
+
+
+async def _look_again(held: HeldEnquiry, *, at: datetime, since: datetime | None) -> None:
+    await set_timer(
+        held.work,
+        account_id=held.row.account_id,
+        kind=INTERMISSION_TIMER,
+        subject_id=held.row.id,
+        conversation_id=held.conversation.id,
+        due_at=at,
+        data={} if since is None else {_SINCE: rfc3339(since)},
+    )
+
+
+HANDLERS: Final[dict[str, Handler]] = {
+    OFFER_TIMER: for_latest(_offer_due),
+    WAITING_TIMER: for_latest(_waiting_due),
+    INTERMISSION_TIMER: for_latest(_intermission_due),
+    RE_OFFER_TIMER: for_latest(_re_offer_due),
+    ADMIT_TIMER: for_latest(_admit_due),
+    CLOSE_TIMER: _close_due,
+    PRESENCE_TIMER: _presence_due,
+}

@@ -1,0 +1,388 @@
+"""Moves an enquiry along its arrows: the only place that does.
+
+Each arrow changes the row, announces one event and adds one line to the timeline, both under the
+next number of the conversation. What was changed is written by `save`, together with the timers
+that the state then calls for, so that no state can be left without its timer.
+"""
+
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from gateway.db.channels import Channel
+from gateway.db.conversations import Conversation
+from gateway.db.outbox import NewEvent
+from gateway.db.timers import NewTimer, write_timers
+from gateway.db.unit_of_work import UnitOfWork
+from gateway.domain import ids
+from gateway.errors import IllegalTransitionError
+from routing.enquiries import (
+    LIVE,
+    PAGE,
+    SYSTEM,
+    Actor,
+    Enquiry,
+    EnquiryStatus,
+    HandledBy,
+    Offer,
+    OfferStatus,
+    Progress,
+    allowed_from,
+    earliest_expiry,
+    may_move,
+)
+from routing.parties import note_enquiry_ended
+from routing.repository import TimelineEntry, save_enquiry
+from routing.resources import enquiry_resource
+from routing.rules import routing_of
+
+OFFER_TIMER: Final = "offer"
+WAITING_TIMER: Final = "waiting"
+INTERMISSION_TIMER: Final = "intermission"
+_STATE_TIMERS: Final = (OFFER_TIMER, WAITING_TIMER, INTERMISSION_TIMER)
+
+
+class HeldEnquiry:
+    """An enquiry whose conversation this transaction has locked.
+
+    Attributes:
+        row: The enquiry as it stands in memory.
+        freed_agents: Agents who have more room than before; others may be waiting for them.
+        frees_place: True once it left the account's places, or their queue: somebody else may
+            come in.
+    """
+
+    def __init__(
+        self, work: UnitOfWork, conversation: Conversation, channel: Channel, row: Enquiry
+    ) -> None:
+        self.work = work
+        self.conversation = conversation
+        self.channel = channel
+        self.row = row
+        self.routing = routing_of(channel.routing)
+        self.freed_agents: set[str] = set()
+        self.frees_place = False
+        self._ended_with: str | None = None
+        self._changed_offers: dict[str, Offer] = {}
+        self._timeline: list[TimelineEntry] = []
+        self._intermission_from: datetime | None = None
+
+    @property
+    def waits(self) -> bool:
+        """True where nobody has it and nobody is asked, and the account has room for it."""
+        return self.row.status is EnquiryStatus.OPEN and self.row.queued_at is None
+
+    def refuse(self, detail: str) -> IllegalTransitionError:
+        """Return the refusal of a move that the present state does not allow."""
+        extra: dict[str, object] = {
+            "state": self.row.status.value,
+            "allowed": allowed_from(self.row.status),
+        }
+        if self.row.status is EnquiryStatus.ONGOING and self.row.agent_id is not None:
+            extra["agent_id"] = self.row.agent_id
+        return IllegalTransitionError(detail, extra=extra)
+
+    def enter(self, actor: Actor, *, reason: str | None = None, told: bool = True) -> None:
+        """Let an open enquiry take one of the account's places."""
+        self.row.queued_at = None
+        self.row.entered_at = self.work.now
+        if told:
+            self._tell("opened", actor, reason=reason)
+
+    def queue(self) -> None:
+        """Let an open enquiry wait outside: the account has no place for it."""
+        self.row.queued_at = self.work.now
+        self._tell("queued", SYSTEM, reason="concurrent_contacts_limit")
+
+    def offer(self, destination: dict[str, Any], agent_ids: Iterable[str], wait: timedelta) -> None:
+        """Ask agents of a destination."""
+        self._ask(destination, agent_ids, wait)
+        self._tell("offered", SYSTEM)
+
+    def transfer(
+        self, actor: Actor, destination: dict[str, Any], agent_ids: Iterable[str], wait: timedelta
+    ) -> None:
+        """Give it to a destination that somebody chose; who was asked so far is not any more."""
+        self.withdraw_pending("transferred")
+        former = self.row.destination
+        also_to = self._endpoints()
+        self._leave_agent()
+        self.row.handled_by = None
+        self.row.entered_at = self.work.now
+        self.row.progress = Progress(transfer=destination["id"])
+        self._ask(destination, agent_ids, wait)
+        self._tell("transferred", actor, also_to=also_to, former_destination=former)
+
+    def accept(
+        self, actor: Actor, *, agent_id: str, agent_name: str, reason: str | None = None
+    ) -> None:
+        """Let an agent take it; everybody else who was asked is not any more."""
+        offer = self._pending_of(agent_id)
+        if offer is None:
+            self.row.destination = {"id": agent_id, "kind": "agent", "name": agent_name}
+        else:
+            self._settle_offer(offer, OfferStatus.ACCEPTED)
+        withdrawn = self._withdraw_silently()
+        self._move(EnquiryStatus.ONGOING)
+        self.row.agent_id = agent_id
+        self.row.agent_name = agent_name
+        self.row.handled_by = HandledBy.AGENT
+        self._tell("accepted", actor, reason=reason)
+        self._tell_withdrawn(withdrawn, "accepted")
+
+    def give(self, destination: dict[str, Any]) -> None:
+        """Hand it to an endpoint, which takes everything at once."""
+        self.row.destination = destination
+        self._move(EnquiryStatus.ONGOING)
+        self.row.handled_by = HandledBy.ENDPOINT
+        self._tell("accepted", Actor("endpoint", destination["id"]))
+
+    def leave_to_page(self) -> None:
+        """Note that somebody answered in the Page's own inbox."""
+        withdrawn = self._withdraw_silently()
+        self.row.queued_at = None
+        self.row.destination = None
+        self._move(EnquiryStatus.ONGOING)
+        self.row.handled_by = HandledBy.PAGE_INBOX
+        self._tell("accepted", PAGE, reason="page_inbox")
+        self._tell_withdrawn(withdrawn, "page_inbox")
+
+    def reject(self, actor: Actor, offer: Offer) -> None:
+        """Note that an agent does not want it."""
+        self._settle_offer(offer, OfferStatus.REJECTED)
+        self.row.progress.tried[offer.destination_id] = "rejected"
+        self._nobody_asked_any_more()
+        self._tell("rejected", actor, agent_id=offer.agent_id)
+
+    def expire(self, offer: Offer) -> None:
+        """Note that an agent did not answer in time."""
+        self._settle_offer(offer, OfferStatus.EXPIRED)
+        self.row.progress.tried[offer.destination_id] = "timed_out"
+        self._nobody_asked_any_more()
+        self._tell("offer_withdrawn", SYSTEM, reason="expired", agent_id=offer.agent_id)
+
+    def withdraw(self, offer: Offer, reason: str) -> None:
+        """Take an offer back; its destination may be asked again."""
+        self._settle_offer(offer, OfferStatus.WITHDRAWN)
+        self._nobody_asked_any_more()
+        self._tell("offer_withdrawn", SYSTEM, reason=reason, agent_id=offer.agent_id)
+
+    def withdraw_pending(self, reason: str) -> None:
+        """Take back every offer that nobody has answered."""
+        for offer in self.row.pending_offers:
+            self.withdraw(offer, reason)
+
+    def miss(self, reason: str) -> None:
+        """Note that nobody takes it."""
+        withdrawn = self._withdraw_silently()
+        self.row.destination = None
+        self._move(EnquiryStatus.MISSED)
+        self.row.missed_at = self.work.now
+        self._tell("missed", SYSTEM, reason=reason)
+        self._tell_withdrawn(withdrawn, reason)
+
+    def follow_up(self, actor: Actor, *, agent_id: str | None, agent_name: str | None) -> None:
+        """Note that somebody came back to a contact whose enquiry was missed."""
+        self._move(EnquiryStatus.FOLLOWED_UP)
+        self.row.agent_id = agent_id
+        self.row.agent_name = agent_name
+        self.row.followed_up_at = self.work.now
+        self._tell("followed_up", actor)
+
+    def resume(self, actor: Actor) -> None:
+        """Let a contact's answer to a follow-up go to who followed up."""
+        self._move(EnquiryStatus.ONGOING)
+        if self.row.agent_id is not None:
+            self.row.handled_by = HandledBy.AGENT
+            self.row.destination = {
+                "id": self.row.agent_id,
+                "kind": "agent",
+                "name": self.row.agent_name,
+            }
+        self._tell("accepted", actor, reason="contact_answered")
+
+    def close(self, actor: Actor, *, reason: str) -> None:
+        """End it."""
+        withdrawn = self._withdraw_silently()
+        self._ended_with = self.row.agent_id
+        self._move(EnquiryStatus.CLOSED)
+        self.row.queued_at = None
+        self.row.closed_at = self.work.now
+        self.row.close_reason = reason
+        self._tell("closed", actor, reason=reason)
+        self._tell_withdrawn(withdrawn, "closed")
+
+    def reopen(self, actor: Actor, *, reason: str | None, first: str | None) -> None:
+        """Let it begin anew; `first` is an agent who is asked before the rule is."""
+        also_to = self._endpoints()
+        self._move(EnquiryStatus.OPEN)
+        self.row.destination = None
+        self.row.agent_id = self.row.agent_name = self.row.handled_by = None
+        self.row.progress = Progress(first=first)
+        self.row.assignment = None
+        self.row.closed_at = self.row.close_reason = None
+        self.row.missed_at = self.row.followed_up_at = None
+        self.row.offered_at = self.row.accepted_at = None
+        self.conversation.enquiry_id = self.row.id
+        self._tell("reopened", actor, reason=reason, also_to=also_to)
+
+    def note_our_message(self) -> None:
+        """Count the intermission from now on: somebody on our side wrote."""
+        self._intermission_from = self.work.now
+
+    def note_first_response(self) -> None:
+        """Note when the contact was first answered."""
+        if self.row.first_response_at is None:
+            self.row.first_response_at = self.work.now
+
+    async def save(self) -> None:
+        """Write what changed, and the timers that the state calls for."""
+        self.row.updated_at = self.work.now
+        await save_enquiry(
+            self.work.connection,
+            self.row,
+            offers=list(self._changed_offers.values()),
+            timeline=self._timeline,
+        )
+        timers = self._due_timers()
+        kept = {INTERMISSION_TIMER} if self.row.status is EnquiryStatus.ONGOING else set()
+        await write_timers(
+            self.work,
+            self.row.account_id,
+            self.row.conversation_id,
+            set_=timers,
+            cleared=set(_STATE_TIMERS) - kept - {timer.kind for timer in timers},
+        )
+        if self._ended_with is not None:
+            await note_enquiry_ended(
+                self.work.connection, self.row.account_id, self._ended_with, at=self.work.now
+            )
+        self._changed_offers = {}
+        self._timeline = []
+        self._intermission_from = self._ended_with = None
+
+    def _ask(self, destination: dict[str, Any], agent_ids: Iterable[str], wait: timedelta) -> None:
+        self._move(EnquiryStatus.OFFERED)
+        self.row.destination = destination
+        self.row.offered_at = self.work.now
+        for agent_id in agent_ids:
+            offer = Offer(
+                id=ids.new_id(ids.OFFER),
+                agent_id=agent_id,
+                destination_id=destination["id"],
+                status=OfferStatus.PENDING,
+                created_at=self.work.now,
+                expires_at=self.work.now + wait,
+            )
+            self.row.offers.append(offer)
+            self._changed_offers[offer.id] = offer
+
+    def _pending_of(self, agent_id: str) -> Offer | None:
+        pending = (offer for offer in self.row.pending_offers if offer.agent_id == agent_id)
+        return next(pending, None)
+
+    def _settle_offer(self, offer: Offer, status: OfferStatus) -> None:
+        offer.status = status
+        offer.settled_at = self.work.now
+        self._changed_offers[offer.id] = offer
+        if status is not OfferStatus.ACCEPTED:
+            self.freed_agents.add(offer.agent_id)
+
+    def _nobody_asked_any_more(self) -> None:
+        if self.row.status is EnquiryStatus.OFFERED and not self.row.pending_offers:
+            self._move(EnquiryStatus.OPEN)
+            self.row.destination = None
+            self.row.progress.transfer = None
+
+    def _withdraw_silently(self) -> list[Offer]:
+        pending = self.row.pending_offers
+        for offer in pending:
+            self._settle_offer(offer, OfferStatus.WITHDRAWN)
+        return pending
+
+    def _tell_withdrawn(self, offers: Iterable[Offer], reason: str) -> None:
+        for offer in offers:
+            self._tell("offer_withdrawn", SYSTEM, reason=reason, agent_id=offer.agent_id)
+
+    def _leave_agent(self) -> None:
+        if self.row.agent_id is not None:
+            self.freed_agents.add(self.row.agent_id)
+        self.row.agent_id = self.row.agent_name = None
+
+    def _move(self, target: EnquiryStatus) -> None:
+        source = self.row.status
+        if not may_move(source, target):
+            raise self.refuse(f"An enquiry that is {source} cannot become {target}.")
+        if source in LIVE and target not in LIVE:
+            self.frees_place = True
+        if source is EnquiryStatus.ONGOING and self.row.agent_id is not None:
+            self.freed_agents.add(self.row.agent_id)
+        if target is EnquiryStatus.ONGOING:
+            self.row.accepted_at = self.work.now
+            self._intermission_from = self.work.now
+        self.row.status = target
+
+    def _due_timers(self) -> list[NewTimer]:
+        row = self.row
+        due: dict[str, datetime | None] = {}
+        if row.status is EnquiryStatus.OFFERED:
+            due[OFFER_TIMER] = earliest_expiry(row.pending_offers)
+        asked_or_waiting = row.status is EnquiryStatus.OFFERED or self.waits
+        if asked_or_waiting and self.routing is not None and row.entered_at is not None:
+            due[WAITING_TIMER] = row.entered_at + self.routing.waiting_limit
+        if row.status is EnquiryStatus.ONGOING and self._intermission_from is not None:
+            minutes = timedelta(minutes=self.channel.intermission_minutes)
+            due[INTERMISSION_TIMER] = self._intermission_from + minutes
+        return [
+            NewTimer(
+                account_id=row.account_id,
+                kind=kind,
+                subject_id=row.id,
+                conversation_id=row.conversation_id,
+                due_at=at,
+            )
+            for kind, at in due.items()
+            if at is not None
+        ]
+
+    def _endpoints(self) -> set[str]:
+        return {self.row.endpoint_id} if self.row.endpoint_id is not None else set()
+
+    def _tell(
+        self,
+        name: str,
+        actor: Actor,
+        *,
+        reason: str | None = None,
+        also_to: Iterable[str] = (),
+        **further: Any,  # noqa: ANN401 - JSON values beside the enquiry
+    ) -> None:
+        beside = ({} if reason is None else {"reason": reason}) | further
+        sequence = self.conversation.take_sequence()
+        self.work.announce(
+            NewEvent(
+                type=f"gateway.enquiry.{name}.v1",
+                account_id=self.row.account_id,
+                channel_id=self.row.channel_id,
+                conversation_id=self.row.conversation_id,
+                enquiry_id=self.row.id,
+                sequence=sequence,
+                occurred_at=self.work.now,
+                data={"enquiry": enquiry_resource(self.row), "actor": actor.as_json(), **beside},
+                also_to=tuple(self._endpoints() | set(also_to)),
+            )
+        )
+        self._timeline.append(
+            TimelineEntry(
+                sequence=sequence,
+                at=self.work.now,
+                type=name,
+                actor=actor.as_json(),
+                data={
+                    "status": self.row.status.value,
+                    "destination": self.row.destination,
+                    "agent_id": self.row.agent_id,
+                    **beside,
+                },
+            )
+        )

@@ -1,0 +1,272 @@
+"""The SQL of enquiries, their offers and timelines, and of the facts that decisions rest on."""
+
+import json
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, fields
+from datetime import datetime
+from typing import Any, Final
+
+from sqlalchemy import RowMapping, text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from gateway.contracts.topics import INBOUND
+from gateway.domain.message import Direction, MessageStatus
+from routing.enquiries import Enquiry, EnquiryStatus, HandledBy, Offer, OfferStatus, Progress
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EnquirySummary:
+    """What has to be known of an enquiry to tell what a message does to it."""
+
+    id: str
+    status: EnquiryStatus
+    # When it was opened or reopened last, or let in.
+    began_at: datetime
+    closed_at: datetime | None
+    missed_at: datetime | None
+    close_reason: str | None
+    # The endpoint that has it: it gets the enquiry's events whatever it subscribed to.
+    endpoint_id: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TimelineEntry:
+    """One line of an enquiry's timeline; it has the number of the event that told of it."""
+
+    sequence: int
+    at: datetime
+    type: str
+    actor: dict[str, Any]
+    data: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LastWords:
+    """What was said last in a conversation.
+
+    Attributes:
+        ours: It was said by our side.
+        leaving: It is ours and has not left yet.
+        at: When it left, or was accepted, or came.
+    """
+
+    ours: bool
+    leaving: bool
+    at: datetime
+
+
+_ENQUIRY: Final = [f.name for f in fields(Enquiry) if f.name != "offers"]
+_OFFER: Final = [f.name for f in fields(Offer)]
+_TYPES: Final = {
+    "destination": "jsonb",
+    "progress": "jsonb",
+    "assignment": "jsonb",
+    "late": "boolean",
+}
+_KEY: Final = ("account_id", "id")
+
+
+def _record(columns: Iterable[str]) -> str:
+    return ", ".join(
+        f"{name} {_TYPES.get(name, 'timestamptz' if name.endswith('_at') else 'text')}"
+        for name in columns
+    )
+
+
+def _updates(columns: Iterable[str]) -> str:
+    return ", ".join(f"{name} = excluded.{name}" for name in columns if name not in _KEY)
+
+
+_ENQUIRY_NAMES: Final = ", ".join(_ENQUIRY)
+_OFFER_NAMES: Final = ", ".join(_OFFER)
+
+_SUMMARIES: Final = text(
+    """
+    SELECT id, status, COALESCE(entered_at, opened_at) AS began_at, closed_at, missed_at,
+           close_reason,
+           CASE WHEN destination ->> 'kind' = 'endpoint' THEN destination ->> 'id' END
+             AS endpoint_id
+    FROM enquiries WHERE id = ANY(:ids)
+    """
+)
+_GET: Final = text(
+    f"SELECT {_ENQUIRY_NAMES} FROM enquiries "  # noqa: S608 - constant column names
+    "WHERE account_id = :account_id AND id = ANY(:ids)"
+)
+_OFFERS: Final = text(
+    f"SELECT enquiry_id, {_OFFER_NAMES} FROM offers "  # noqa: S608 - constant column names
+    "WHERE account_id = :account_id AND enquiry_id = ANY(:ids) ORDER BY id"
+)
+_TIMELINE: Final = text(
+    """
+    SELECT sequence, at, type, actor, data FROM timeline_entries
+    WHERE account_id = :account_id AND enquiry_id = :id ORDER BY sequence, position
+    """
+)
+# One trip for everything that an arrow writes.
+_SAVE: Final = text(
+    f"""
+    WITH saved AS (
+      INSERT INTO enquiries ({_ENQUIRY_NAMES})
+      SELECT {_ENQUIRY_NAMES}
+      FROM jsonb_to_record(CAST(:enquiry AS jsonb)) AS r({_record(_ENQUIRY)})
+      ON CONFLICT (account_id, id) DO UPDATE SET {_updates(_ENQUIRY)}
+    ), offered AS (
+      INSERT INTO offers (account_id, enquiry_id, {_OFFER_NAMES})
+      SELECT :account_id, :enquiry_id, {_OFFER_NAMES}
+      FROM jsonb_to_recordset(CAST(:offers AS jsonb)) AS r({_record(_OFFER)})
+      ON CONFLICT (account_id, id) DO UPDATE SET {_updates(_OFFER)}
+    )
+    INSERT INTO timeline_entries (account_id, enquiry_id, sequence, at, type, actor, data)
+    SELECT :account_id, :enquiry_id, r.*
+    FROM jsonb_to_recordset(CAST(:timeline AS jsonb)) AS r(
+      sequence bigint, at timestamptz, type text, actor jsonb, data jsonb)
+    """  # noqa: S608 - constant column names
+)
+# A late message moves no enquiry, and one that failed has told the contact nothing.
+_LAST_WORDS: Final = text(
+    """
+    SELECT direction, status, COALESCE(sent_at, accepted_at) AS at FROM messages
+    WHERE account_id = :account_id AND conversation_id = :conversation_id
+      AND NOT late AND NOT (direction = 'outbound' AND status = 'failed')
+    ORDER BY sequence DESC LIMIT 1
+    """
+)
+_CAUGHT_UP: Final = text(
+    "SELECT caught_up_at FROM partition_owners WHERE topic = :topic AND partition = :partition"
+)
+_CONVERSATION: Final = text(
+    "SELECT conversation_id FROM enquiries WHERE account_id = :account_id AND id = :id"
+)
+_LIVE_ELSEWHERE: Final = text(
+    """
+    SELECT id FROM enquiries
+    WHERE account_id = :account_id AND conversation_id = :conversation_id AND id <> :besides
+      AND status IN ('open', 'offered', 'ongoing')
+    """
+)
+
+
+async def find_enquiries(
+    connection: AsyncConnection, enquiry_ids: Iterable[str]
+) -> dict[str, EnquirySummary]:
+    """Return summaries by id, for workers that took the ids from rows of their own."""
+    rows = await connection.execute(_SUMMARIES, {"ids": list(enquiry_ids)})
+    return {
+        row["id"]: EnquirySummary(**{**row, "status": EnquiryStatus(row["status"])})
+        for row in rows.mappings()
+    }
+
+
+async def get_enquiries(
+    connection: AsyncConnection, account_id: str, enquiry_ids: Collection[str]
+) -> dict[str, Enquiry]:
+    """Return those enquiries of an account that exist, with their offers, by id."""
+    if not enquiry_ids:
+        return {}
+    where = {"account_id": account_id, "ids": list(enquiry_ids)}
+    found = {row["id"]: _enquiry(row) for row in (await connection.execute(_GET, where)).mappings()}
+    for row in (await connection.execute(_OFFERS, where)).mappings():
+        found[row["enquiry_id"]].offers.append(
+            Offer(**{name: row[name] for name in _OFFER} | {"status": OfferStatus(row["status"])})
+        )
+    return found
+
+
+async def get_timeline(
+    connection: AsyncConnection, account_id: str, enquiry_id: str
+) -> list[TimelineEntry]:
+    """Return an enquiry's timeline, in order."""
+    rows = await connection.execute(_TIMELINE, {"account_id": account_id, "id": enquiry_id})
+    return [TimelineEntry(**row) for row in rows.mappings()]
+
+
+async def save_enquiry(
+    connection: AsyncConnection,
+    enquiry: Enquiry,
+    *,
+    offers: Sequence[Offer],
+    timeline: Sequence[TimelineEntry],
+) -> None:
+    """Write an enquiry, those of its offers that changed, and new lines of its timeline."""
+    row = {name: getattr(enquiry, name) for name in _ENQUIRY}
+    row["progress"] = enquiry.progress.as_json()
+    await connection.execute(
+        _SAVE,
+        {
+            "account_id": enquiry.account_id,
+            "enquiry_id": enquiry.id,
+            "enquiry": _json(row),
+            "offers": _json([{name: getattr(each, name) for name in _OFFER} for each in offers]),
+            "timeline": _json(
+                [{f.name: getattr(each, f.name) for f in fields(each)} for each in timeline]
+            ),
+        },
+    )
+
+
+async def find_last_words(
+    connection: AsyncConnection, account_id: str, conversation_id: str
+) -> LastWords | None:
+    """Return what was said last in a conversation."""
+    row = (
+        await connection.execute(
+            _LAST_WORDS, {"account_id": account_id, "conversation_id": conversation_id}
+        )
+    ).one_or_none()
+    if row is None:
+        return None
+    return LastWords(
+        ours=row.direction == Direction.OUTBOUND,
+        leaving=row.status in (MessageStatus.ACCEPTED, MessageStatus.SENDING),
+        at=row.at,
+    )
+
+
+async def is_caught_up(connection: AsyncConnection, partition: int, *, at: datetime) -> bool:
+    """Say whether all that contacts wrote until a moment has taken effect."""
+    row = await connection.execute(_CAUGHT_UP, {"topic": INBOUND, "partition": partition})
+    caught_up_at: datetime | None = row.scalar_one_or_none()
+    return caught_up_at is not None and caught_up_at >= at
+
+
+async def find_conversation(
+    connection: AsyncConnection, account_id: str, enquiry_id: str
+) -> str | None:
+    """Return the conversation of an enquiry of an account."""
+    row = await connection.execute(_CONVERSATION, {"account_id": account_id, "id": enquiry_id})
+    found: str | None = row.scalar_one_or_none()
+    return found
+
+
+async def find_live_elsewhere(connection: AsyncConnection, enquiry: Enquiry) -> str | None:
+    """Return another enquiry of the same conversation that is alive."""
+    row = await connection.execute(
+        _LIVE_ELSEWHERE,
+        {
+            "account_id": enquiry.account_id,
+            "conversation_id": enquiry.conversation_id,
+            "besides": enquiry.id,
+        },
+    )
+    found: str | None = row.scalar_one_or_none()
+    return found
+
+
+def _enquiry(row: RowMapping) -> Enquiry:
+    values = dict(row)
+    values["status"] = EnquiryStatus(values["status"])
+    values["progress"] = Progress.from_json(values["progress"])
+    if values["handled_by"] is not None:
+        values["handled_by"] = HandledBy(values["handled_by"])
+    return Enquiry(**values)
+
+
+def _json(value: object) -> str:
+    return json.dumps(value, default=_plain)
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, datetime):
+        return value.isoformat()
+    raise TypeError(type(value).__name__)

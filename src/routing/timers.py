@@ -1,0 +1,229 @@
+"""Fires due timers, each once and in a transaction of its own.
+
+Processes share the timers by shards, so that they do not do the same work twice; what makes a timer
+fire once is its row, which the transaction of its effect deletes under the conversation's lock. A
+process that was held up between reading a row and acting on it therefore does nothing.
+
+A timer that fails is put off. After five failures that do not pass by themselves it becomes a dead
+letter; meanwhile all others go on.
+"""
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable, Collection, Mapping
+from datetime import timedelta
+from typing import Final, Protocol
+
+import structlog
+from prometheus_client import Counter, Histogram
+
+from gateway.contracts.moments import rfc3339
+from gateway.db.dead_letters import SetAside, set_aside
+from gateway.db.failures import is_transient
+from gateway.db.timers import Timer, find_due, put_off, take_timer
+from gateway.db.unit_of_work import Database
+from gateway.db.wakeups import Wakeups
+from routing.due import HANDLERS, Handler
+
+SWEEP_SECONDS: Final = 1.0
+_CONCURRENCY: Final = 8
+# So many rows are read at once; more are read when half of them are done.
+_READ_AHEAD: Final = 256
+_FAILURES: Final = 5
+_FAILURES_FIELD: Final = "failures"
+_FIRST_WAIT: Final = timedelta(seconds=1)
+_AWAY_SECONDS: Final = 1.0
+
+_FIRED = Counter("gateway_timers_fired_total", "Timers that fired, by kind.", ["kind"])
+_FAILED = Counter("gateway_timers_failed_total", "Timers that failed, by kind.", ["kind"])
+_LATENESS = Histogram(
+    "gateway_timer_lateness_seconds",
+    "How long after its moment a timer's effect was committed.",
+    buckets=(0.05, 0.1, 0.25, 0.5, 1, 2, 5, 15, 60, 300),
+)
+
+log = structlog.get_logger()
+
+Point = Callable[[str, Timer], Awaitable[None]]
+
+
+class Shards(Protocol):
+    """Which shards this process may work on."""
+
+    @property
+    def mine(self) -> Collection[int]:
+        """The shards on which work may start now."""
+        ...
+
+    def safe(self, shard: int) -> bool:
+        """Say whether work on a shard may still start."""
+        ...
+
+
+async def _nothing(_point: str, _timer: Timer) -> None:
+    return None
+
+
+class TimerWorker:
+    """Fires the timers of the shards that this process owns."""
+
+    def __init__(
+        self,
+        database: Database,
+        leases: Shards,
+        wakeups: Wakeups,
+        *,
+        handlers: Mapping[str, Handler] | None = None,
+        concurrency: int = _CONCURRENCY,
+        at: Point = _nothing,
+    ) -> None:
+        """Describe the worker; `run` starts it.
+
+        Args:
+            database: Where timers are, and whose clock says what is due.
+            leases: The shards of the role `timers`.
+            wakeups: Tells of timers that were set to be due at once; not yet running.
+            handlers: What each kind of timer does; other kinds are left to others.
+            concurrency: How many transactions run at a time.
+            at: Awaited at named points, for tests that stop there.
+        """
+        self._database = database
+        self._leases = leases
+        self._handlers = HANDLERS if handlers is None else handlers
+        self._concurrency = concurrency
+        self._at = at
+        self._queue: asyncio.Queue[Timer] = asyncio.Queue()
+        self._taken: set[str] = set()
+        self._more = False
+        self._look = asyncio.Event()
+        wakeups.listen("timers", lambda _shards: self._look.set())
+
+    async def run(self) -> None:
+        """Fire timers until cancelled; a database that goes away comes back."""
+        async with asyncio.TaskGroup() as group:
+            for _ in range(self._concurrency):
+                group.create_task(self._work())
+            while True:
+                wait = SWEEP_SECONDS
+                self._look.clear()
+                try:
+                    wait = await self._read()
+                except Exception as error:
+                    if not is_transient(error):
+                        raise
+                    log.warning("timers.not_read", error=type(error).__name__)
+                await self._pause(wait)
+
+    async def run_due(self) -> int:
+        """Fire what is due now, and what becomes due by that; return how many rows were tried."""
+        tried = 0
+        while True:
+            await self._read()
+            if self._queue.empty():
+                return tried
+            while not self._queue.empty():
+                tried += 1
+                await self._fire_one(self._queue.get_nowait())
+
+    async def _read(self) -> float:
+        """Queue due timers and return how many seconds from now the next look is worth while."""
+        now = self._database.clock.now()
+        room = _READ_AHEAD - len(self._taken)
+        if room <= 0:
+            return SWEEP_SECONDS
+        async with self._database.unit_of_work() as work:
+            rows = await find_due(
+                work.connection,
+                shards=self._leases.mine,
+                kinds=self._handlers,
+                until=now + timedelta(seconds=SWEEP_SECONDS),
+                besides=self._taken,
+                limit=room,
+            )
+        self._more = len(rows) == room
+        wait = SWEEP_SECONDS
+        for timer in rows:
+            if timer.due_at > now:
+                wait = min(wait, (timer.due_at - now).total_seconds())
+            else:
+                self._taken.add(timer.id)
+                self._queue.put_nowait(timer)
+        return wait
+
+    async def _work(self) -> None:
+        while True:
+            await self._fire_one(await self._queue.get())
+
+    async def _fire_one(self, timer: Timer) -> None:
+        try:
+            if self._leases.safe(timer.shard):
+                await self._fire(timer)
+        finally:
+            self._taken.discard(timer.id)
+            if self._more and len(self._taken) < _READ_AHEAD // 2:
+                self._look.set()
+
+    async def _fire(self, timer: Timer) -> None:
+        try:
+            await self._at("read", timer)
+            async with self._database.unit_of_work() as work:
+                await self._handlers[timer.kind](work, timer)
+                await work.flush()
+                await self._at("before_commit", timer)
+        except Exception as error:  # noqa: BLE001 - whatever one timer does, the others go on
+            _FAILED.labels(kind=timer.kind).inc()
+            await self._failed(timer, error)
+        else:
+            _FIRED.labels(kind=timer.kind).inc()
+            late = self._database.clock.now() - timer.due_at
+            _LATENESS.observe(max(0.0, late.total_seconds()))
+
+    async def _failed(self, timer: Timer, error: Exception) -> None:
+        transient = is_transient(error)
+        failures = timer.data.get(_FAILURES_FIELD, 0) + (0 if transient else 1)
+        log.warning(
+            "timer.failed",
+            kind=timer.kind,
+            timer_id=timer.id,
+            conversation_id=timer.conversation_id,
+            failures=failures,
+            error=type(error).__name__,
+            exc_info=None if transient else error,
+        )
+        try:
+            async with self._database.unit_of_work() as work:
+                if failures < _FAILURES:
+                    data = timer.data | {_FAILURES_FIELD: failures}
+                    wait = _FIRST_WAIT * 2 ** max(0, failures - 1)
+                    await put_off(work, timer, until=work.now + wait, data=data)
+                elif await take_timer(work, timer):
+                    await set_aside(work, [_letter(timer, failures)])
+        except Exception as again:  # noqa: BLE001 - nor does one that cannot even be put off
+            # The row is still due: a later sweep finds it, when the database is back.
+            log.warning("timer.not_put_off", timer_id=timer.id, error=type(again).__name__)
+            await asyncio.sleep(_AWAY_SECONDS)
+
+    async def _pause(self, seconds: float) -> None:
+        try:
+            async with asyncio.timeout(seconds):
+                await self._look.wait()
+        except TimeoutError:
+            pass
+
+
+def _letter(timer: Timer, failures: int) -> SetAside:
+    record = {
+        "kind": timer.kind,
+        "subject_id": timer.subject_id,
+        "conversation_id": timer.conversation_id,
+        "due_at": rfc3339(timer.due_at),
+        "data": timer.data,
+    }
+    return SetAside(
+        reason="timer-failed",
+        stage="routing",
+        account_id=timer.account_id,
+        attempts=failures,
+        key=(timer.conversation_id or timer.subject_id).encode(),
+        value=json.dumps(record).encode(),
+    )

@@ -1,0 +1,179 @@
+"""Who waits for room, and how they are told: by timers that are due at once.
+
+Nothing here touches another conversation. A place or an agent that came free only inserts timers,
+`admit` or `re-offer`, one conversation each, and what follows is decided there under its own lock.
+Such a timer has its own id as its subject, so that inserting one never waits for another
+transaction. One that is there already does for both causes: whoever acts on it locks the agents
+and the account before it reads them, and so sees what this transaction has done.
+"""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from gateway.db.timers import NewTimer, write_timers
+from gateway.db.unit_of_work import UnitOfWork
+from gateway.domain import ids
+
+ADMIT_TIMER: Final = "admit"
+RE_OFFER_TIMER: Final = "re-offer"
+CLOSE_TIMER: Final = "close"
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where an enquiry stands in the line of those that wait."""
+
+    entered_at: datetime
+    enquiry_id: str
+
+
+# A rule may name a destination at any depth.
+_WAITING_FOR: Final = text(
+    """
+    SELECT e.conversation_id FROM enquiries e
+    JOIN channels c ON c.account_id = e.account_id AND c.id = e.channel_id
+    WHERE e.account_id = :account_id AND e.status = 'open' AND e.queued_at IS NULL
+      AND (cardinality(CAST(:channel_ids AS text[])) = 0 OR e.channel_id = ANY(:channel_ids))
+      AND (e.progress ->> 'first' = :destination_id OR jsonb_path_exists(
+        c.routing, '$.** ? (@.id == $id)', jsonb_build_object('id', CAST(:destination_id AS text))))
+      AND NOT COALESCE(e.progress -> 'tried', '{}') ? :destination_id
+      AND (CAST(:after_at AS timestamptz) IS NULL
+           OR (e.entered_at, e.id) > (CAST(:after_at AS timestamptz), CAST(:after_id AS text)))
+      AND NOT (:once AND EXISTS (
+        SELECT 1 FROM timers t WHERE t.account_id = e.account_id
+        AND t.conversation_id = e.conversation_id AND t.kind = 're-offer'))
+    ORDER BY e.entered_at, e.id LIMIT :limit
+    """
+)
+_ASKED: Final = text(
+    """
+    SELECT DISTINCT e.conversation_id FROM offers o
+    JOIN enquiries e ON e.account_id = o.account_id AND e.id = o.enquiry_id
+    WHERE o.account_id = :account_id AND o.agent_id = :agent_id AND o.status = 'pending'
+    ORDER BY 1
+    """
+)
+_IN_CHANNEL: Final = text(
+    """
+    SELECT conversation_id FROM enquiries
+    WHERE account_id = :account_id AND channel_id = :channel_id
+      AND status = ANY(CAST(:statuses AS text[]))
+    ORDER BY conversation_id
+    """
+)
+_FIRST_QUEUED: Final = text(
+    """
+    SELECT e.id, e.conversation_id, EXISTS (
+        SELECT 1 FROM timers t WHERE t.account_id = e.account_id
+        AND t.conversation_id = e.conversation_id AND t.kind = 'admit') AS told
+    FROM enquiries e
+    WHERE e.account_id = :account_id AND e.status = 'open' AND e.queued_at IS NOT NULL
+    ORDER BY e.queued_at, e.id LIMIT 1
+    """
+)
+
+
+async def tell_waiting(
+    work: UnitOfWork,
+    account_id: str,
+    destination_id: str,
+    *,
+    channel_ids: Collection[str] = (),
+    limit: int | None = None,
+    after: Place | None = None,
+    once: bool = True,
+) -> None:
+    """Have enquiries considered anew that wait for a destination, who waits longest first.
+
+    Args:
+        work: Holds the lock of the agent, where the destination is one.
+        account_id: Whose it is.
+        destination_id: An agent or an endpoint whose room or standing has changed.
+        channel_ids: The channels that the agent serves; none means all.
+        limit: How many it has room for.
+        after: Only those behind this place.
+        once: Leave out who is told already. Wrong where no lock guards the change.
+    """
+    rows = await work.connection.execute(
+        _WAITING_FOR,
+        {
+            "account_id": account_id,
+            "destination_id": destination_id,
+            "channel_ids": list(channel_ids),
+            "after_at": None if after is None else after.entered_at,
+            "after_id": None if after is None else after.enquiry_id,
+            "once": once,
+            "limit": limit,
+        },
+    )
+    await _tell(work, account_id, RE_OFFER_TIMER, rows.scalars().all(), {"for": destination_id})
+
+
+async def tell_asked(work: UnitOfWork, account_id: str, agent_id: str) -> None:
+    """Have enquiries considered anew that are offered to an agent."""
+    rows = await work.connection.execute(_ASKED, {"account_id": account_id, "agent_id": agent_id})
+    await _tell(work, account_id, RE_OFFER_TIMER, rows.scalars().all(), {})
+
+
+async def tell_channel(work: UnitOfWork, account_id: str, channel_id: str) -> None:
+    """Have a channel's enquiries considered anew that nobody has."""
+    conversations = await _in_channel(work.connection, account_id, channel_id, ("open", "offered"))
+    await _tell(work, account_id, RE_OFFER_TIMER, conversations, {})
+
+
+async def tell_first_queued(work: UnitOfWork, account_id: str) -> None:
+    """Have the enquiry let in that waits outside longest; the account is locked."""
+    row = (await work.connection.execute(_FIRST_QUEUED, {"account_id": account_id})).one_or_none()
+    if row is not None and not row.told:
+        await _tell(work, account_id, ADMIT_TIMER, [row.conversation_id], {})
+
+
+async def close_channel(work: UnitOfWork, account_id: str, channel_id: str) -> int:
+    """Have every enquiry of a channel closed that lives; return how many there are."""
+    conversations = await _in_channel(
+        work.connection, account_id, channel_id, ("open", "offered", "ongoing")
+    )
+    await _tell(work, account_id, CLOSE_TIMER, conversations, {})
+    return len(conversations)
+
+
+async def first_queued(connection: AsyncConnection, account_id: str) -> str | None:
+    """Return the enquiry that waits outside longest."""
+    row = (await connection.execute(_FIRST_QUEUED, {"account_id": account_id})).one_or_none()
+    return None if row is None else row.id
+
+
+async def _in_channel(
+    connection: AsyncConnection, account_id: str, channel_id: str, statuses: Collection[str]
+) -> Sequence[str]:
+    rows = await connection.execute(
+        _IN_CHANNEL,
+        {"account_id": account_id, "channel_id": channel_id, "statuses": list(statuses)},
+    )
+    return rows.scalars().all()
+
+
+async def _tell(
+    work: UnitOfWork,
+    account_id: str,
+    kind: str,
+    conversation_ids: Collection[str],
+    data: dict[str, Any],
+) -> None:
+    timers = [
+        NewTimer(
+            account_id=account_id,
+            kind=kind,
+            subject_id=ids.new_id(ids.TIMER),
+            conversation_id=conversation_id,
+            due_at=work.now,
+            data=data,
+        )
+        for conversation_id in conversation_ids
+    ]
+    await write_timers(work, account_id, None, set_=timers)
