@@ -5,8 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
-from gateway.broker.consumer import Record
-
+from gateway.broker.records import Record
 from gateway.contracts.envelope import UndecodableRecordError
 from gateway.contracts.inbound import NO_CONTACT, InboundEvent
 from gateway.db.dead_letters import SetAside

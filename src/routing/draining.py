@@ -8,9 +8,10 @@ import asyncio
 from typing import Final
 
 import structlog
-from gateway.broker.consumer import Record
 
+from gateway.broker.records import Record
 from gateway.db.dead_letters import headers_from_json
+from gateway.db.failures import is_transient
 from gateway.db.parking import (
     Key,
     ParkedEvent,
@@ -24,7 +25,6 @@ from gateway.db.unit_of_work import Database, UnitOfWork
 from routing.arrivals import Arrival, Unreadable, read_record
 from routing.ownership import Foreign, Verdict, Waiting
 from routing.transaction import ParkingRules, Taker
-from routing.worker import is_transient
 
 _SWEEP_SECONDS: Final = 1.0
 _KEYS: Final = 200

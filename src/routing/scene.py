@@ -40,6 +40,8 @@ class Scene:
     messages: dict[tuple[str, Direction, str], Message] = field(default_factory=dict)
     ours: dict[str, Message] = field(default_factory=dict)
     enquiries: dict[str, EnquirySummary] = field(default_factory=dict)
+    # Enquiries that an effect may have changed since they were read.
+    decided: set[str] = field(default_factory=set)
     _unwritten: list[Message] = field(default_factory=list)
 
     @classmethod
@@ -108,6 +110,19 @@ class Scene:
     def enquiry(self, conversation: Conversation) -> EnquirySummary | None:
         """Return the conversation's latest enquiry."""
         return self.enquiries.get(conversation.enquiry_id or "")
+
+    async def listeners(self, enquiry_id: str | None) -> tuple[str, ...]:
+        """Return the endpoint that has an enquiry, which gets its events whatever it subscribed.
+
+        What the transaction decided about the enquiry counts.
+        """
+        if enquiry_id is None:
+            return ()
+        if enquiry_id in self.decided or enquiry_id not in self.enquiries:
+            self.enquiries |= await find_enquiries(self.work.connection, [enquiry_id])
+            self.decided.discard(enquiry_id)
+        enquiry = self.enquiries.get(enquiry_id)
+        return () if enquiry is None or enquiry.endpoint_id is None else (enquiry.endpoint_id,)
 
     async def meet(self, channel: Channel, arrival: Arrival) -> tuple[Known, Conversation]:
         """Return an event's contact and conversation, made when this is the first contact."""

@@ -16,17 +16,16 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-import asyncpg
 import sqlalchemy.exc
 import structlog
-from gateway.broker.consumer import Record
 from prometheus_client import Counter
 
+from gateway.broker.records import Record
 from gateway.db.dead_letters import SetAside, set_aside
+from gateway.db.failures import is_transient
 from gateway.db.inbox import SeenMeanwhileError
 from gateway.db.partitions import (
     Ownership,
-    PartitionLostError,
     claim_partition,
     database_now,
     give_partition_back,
@@ -35,6 +34,7 @@ from gateway.db.partitions import (
     suspect_record,
 )
 from gateway.db.unit_of_work import Database
+from gateway.domain.partition import PartitionLostError
 from routing.arrivals import Arrival, Unreadable, read_record
 from routing.transaction import ParkingRules, Taker
 
@@ -174,7 +174,7 @@ class InboundHandler:
                 self._partitions.pop(partition, None)
                 raise
             except Exception as error:
-                if not is_transient(error):
+                if not _passes(error):
                     raise
                 _RETRIES.labels(kind="transient").inc()
                 log.warning(
@@ -202,7 +202,7 @@ class InboundHandler:
         except PartitionLostError:
             raise
         except Exception as error:
-            if is_transient(error):
+            if _passes(error):
                 raise
             log.warning("routing.batch_failed", error=type(error).__name__)
             _RETRIES.labels(kind="batch").inc()
@@ -247,7 +247,7 @@ class InboundHandler:
             except (PartitionLostError, asyncio.CancelledError):
                 raise
             except Exception as error:
-                if is_transient(error):
+                if _passes(error):
                     raise
                 _RETRIES.labels(kind="single").inc()
                 log.warning("routing.record_failed", offset=offset, error=type(error).__name__)
@@ -281,29 +281,6 @@ class InboundHandler:
         taker.count()
 
 
-_TRANSIENT_STATES: Final = (
-    asyncpg.PostgresConnectionError,
-    asyncpg.OperatorInterventionError,
-    asyncpg.InsufficientResourcesError,
-    asyncpg.TransactionRollbackError,
-    asyncpg.LockNotAvailableError,
-    asyncpg.ObjectInUseError,
-    asyncpg.InterfaceError,
-)
-
-
-def is_transient(error: BaseException) -> bool:
+def _passes(error: Exception) -> bool:
     """Say whether a failure may pass by itself: connections, locks, serialisation, time-outs."""
-    if isinstance(error, OSError | TimeoutError | sqlalchemy.exc.TimeoutError | SeenMeanwhileError):
-        return True
-    if isinstance(error, sqlalchemy.exc.DBAPIError) and error.connection_invalidated:
-        return True
-    seen: set[int] = set()
-    cause: BaseException | None = error
-    while cause is not None and id(cause) not in seen:
-        if isinstance(cause, _TRANSIENT_STATES):
-            return True
-        seen.add(id(cause))
-        original = getattr(cause, "orig", None)
-        cause = original if isinstance(original, BaseException) else cause.__cause__
-    return False
+    return isinstance(error, SeenMeanwhileError) or is_transient(error)
