@@ -20,6 +20,7 @@ from prometheus_client import Counter, Gauge
 
 from gateway.broker.connection import KafkaConnection
 from gateway.broker.handler import PartitionHandler
+from gateway.broker.patience import be_patient
 from gateway.broker.records import Record
 from gateway.broker.topics import Topics, TopicsRefusedError
 from gateway.broker.worker import PartitionWorker
@@ -176,6 +177,7 @@ class PartitionConsumer(ConsumerRebalanceListener):  # type: ignore[misc]  # it 
             fetch_max_wait_ms=_FETCH_WAIT_MILLISECONDS,
             fetch_max_bytes=2 * self._max_message_bytes,
         )
+        be_patient(consumer)
         self._consumer = consumer
         self._polled_at = time.monotonic()
         try:

@@ -98,7 +98,8 @@ class PartitionWorker:
         self._wake.set()
 
     async def give_back(self) -> None:
-        """Let the handler know that the work has ended; `run` has returned."""
+        """Read no further and let the handler know that the work has ended; `run` has returned."""
+        self._pause()
         try:
             await self._handler.revoked(self.partition)
         # Whatever it is, the partition is no longer ours; its next owner takes it anyway.
