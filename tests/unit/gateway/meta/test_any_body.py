@@ -72,8 +72,10 @@ MEMBERS = st.sampled_from(words_of_the_catalogue())
 PARTY = st.fixed_dictionaries(
     {}, optional={"id": st.sampled_from([PAGE, PSID, "", "0", 7, None]), "user_ref": ANYTHING}
 )
-LIKELY = st.deferred(lambda: ANYTHING | OBJECTS | st.lists(OBJECTS, max_size=2))
-OBJECTS = st.dictionaries(MEMBERS, LIKELY, max_size=5)
+LIKELY: st.SearchStrategy[Any] = st.deferred(
+    lambda: ANYTHING | OBJECTS | st.lists(OBJECTS, max_size=2)
+)
+OBJECTS: st.SearchStrategy[Any] = st.dictionaries(MEMBERS, LIKELY, max_size=5)
 ITEMS = st.fixed_dictionaries(
     {},
     optional={
@@ -146,7 +148,7 @@ def paths_in(value: Any, way: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
     return found
 
 
-REPLACEMENTS = [None, True, 10**400, -1.5, "\ud800\0", [], {}, [None], {"id": {}}]
+REPLACEMENTS: list[Any] = [None, True, 10**400, -1.5, "\ud800\0", [], {}, [None], {"id": {}}]
 
 
 # What nearly every body has is tried in one of them.

@@ -76,7 +76,7 @@ BODIES = {
         f"messenger:{PAGE}:-",
     ),
     "an item of a user": (body_of(ITEM, object_="user"), "unknown-object", f"meta:{PAGE}:-"),
-    "an object of no text": (body_of(ITEM, object_=7), "unknown-object", f"meta:{PAGE}:-"),
+    "an object of no text": (body_of(ITEM) | {"object": 7}, "unknown-object", f"meta:{PAGE}:-"),
     "a change of a user": (change("user", field="email"), "unknown-object", f"meta:{PAGE}:-"),
     "an item of permissions": (
         body_of(ITEM, object_="permissions"),
@@ -104,7 +104,7 @@ def test_a_bad_structure_is_kept_with_its_reason(case):
     assert (event.data["reason"], event.key) == (reason, key)
 
 
-ITEMS = {
+ITEMS: dict[str, tuple[dict[str, Any], str, str | None]] = {
     "nobody": ({"message": MESSAGE, "sender": None}, "contact-missing", None),
     "a sender too long": (
         {"message": MESSAGE, "sender": {"id": "x" * 513}},
