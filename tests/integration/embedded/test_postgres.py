@@ -1,5 +1,6 @@
 import asyncio
 import os
+import shutil
 import signal
 import sys
 from pathlib import Path
@@ -8,8 +9,10 @@ import asyncpg
 import pytest
 
 from gateway.embedded import EmbeddedError, Postgres, Server
+from gateway.embedded.child import Child
 from gateway.embedded.directory import ServerDirectory
 from gateway.embedded.ports import free_port
+from gateway.embedded.unprivileged import server_user
 
 pytestmark = pytest.mark.integration
 
@@ -76,10 +79,18 @@ async def test_a_note_of_a_process_long_gone_is_forgotten(server_directory: Path
     server = Server(Postgres(directory, durable=False))
     await server.start()
     await server.stop()
-    # After the machine was restarted, the number may be anybody's: here it is ours.
-    (directory / "data" / "postmaster.pid").write_text(f"{os.getpid()}\n{directory}/data\n")
+    # After the machine was restarted, the number may be another process's of the same user.
+    other = await Child.start(
+        [shutil.which("sleep") or "sleep", "600"],
+        output=directory / "other.log",
+        env={},
+        cwd=Path("/"),
+        user=server_user(directory / "data"),
+    )
+    (directory / "data" / "postmaster.pid").write_text(f"{other.pid}\n{directory}/data\n")
     await server.start()
     await server.stop()
+    assert await other.kill() == -signal.SIGKILL
 
 
 async def test_a_port_that_is_taken_is_waited_for(server_directory: Path):
