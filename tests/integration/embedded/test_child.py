@@ -94,12 +94,7 @@ async def test_a_missing_command_is_reported_in_the_log(tmp_path: Path):
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a child of its parent's end")
 async def test_it_does_not_outlive_a_parent_that_is_killed():
     parent = await asyncio.create_subprocess_exec(
-        *(
-            sys.executable,
-            "-c",
-            _PARENT,
-            _STUBBORN.replace("print('on')", "print('on', flush=True)"),
-        ),
+        *(sys.executable, "-c", _PARENT, _STUBBORN),
         stdout=asyncio.subprocess.PIPE,
     )
     assert parent.stdout is not None
