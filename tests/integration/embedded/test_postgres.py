@@ -139,9 +139,10 @@ async def test_without_the_wheel_the_message_names_the_way_out(
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root cannot be the server's user")
-async def test_root_may_keep_it_in_a_closed_directory(tmp_path: Path):
-    tmp_path.chmod(0o700)
-    async with Server(Postgres(tmp_path / "postgres", durable=False)) as server:
+async def test_root_may_keep_it_in_a_closed_directory(server_directory: Path):
+    closed = server_directory / "closed-to-others"
+    closed.mkdir(mode=0o700)
+    async with Server(Postgres(closed / "postgres", durable=False)) as server:
         assert server.pid is not None
         assert Path(f"/proc/{server.pid}").stat().st_uid != 0
 

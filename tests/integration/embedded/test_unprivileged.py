@@ -14,8 +14,8 @@ def _mode(path: Path) -> int:
     return stat.S_IMODE(path.stat().st_mode)
 
 
-def test_directories_above_become_passable_and_nothing_more(tmp_path: Path):
-    closed = tmp_path / "closed"
+def test_directories_above_become_passable_and_nothing_more(server_directory: Path):
+    closed = server_directory / "closed"
     (closed / "data").mkdir(parents=True)
     closed.chmod(0o700)
     (closed / "data").chmod(0o700)
@@ -24,9 +24,9 @@ def test_directories_above_become_passable_and_nothing_more(tmp_path: Path):
     assert _mode(closed / "data") == 0o700
 
 
-def test_directories_of_the_user_itself_stay_closed(tmp_path: Path):
+def test_directories_of_the_user_itself_stay_closed(server_directory: Path):
     mine = User(os.geteuid(), os.getegid())
-    closed = tmp_path / "closed"
+    closed = server_directory / "mine"
     closed.mkdir(mode=0o700)
     make_reachable(closed / "data", mine)
     assert _mode(closed) == 0o700
