@@ -97,7 +97,7 @@ DIFFERENT = {
     "postback in standby, payload": ("messenger/postback_in_standby", "postback.payload", ""),
     "referral, sender": ("messenger/referral_link", "sender.id", "1"),
     "referral, time": ("messenger/referral_link", "timestamp", EVENT_MS + 1),
-    "referral, item": ("messenger/referral_link", "referral.ref", "flyes"),
+    "referral, item": ("messenger/referral_link", "referral.ref", "poster"),
     "opt-in": ("messenger/optin_marketing", "optin.payload", "LESS"),
     "opt-out": ("messenger/optin_stopped", "optin.notification_messages_token", "tok_3"),
     "pass": ("messenger/pass_thread_control", "pass_thread_control.metadata", "yours"),
@@ -182,7 +182,7 @@ def reversed_keys(value):
 
 
 @pytest.mark.parametrize("name", ["messenger/label", "messenger/mention", "instagram/comment"])
-def test_a_change_without_a_time_of_its_own_is_told_by_the_entrys(name):
+def test_a_change_without_a_time_of_its_own_is_told_by_that_of_the_entry(name):
     body = json.loads(payload(name))
     body["entry"][0]["time"] += 1
     assert id_of(body) != id_of(payload(name))
@@ -195,7 +195,7 @@ def test_a_change_with_a_time_of_its_own_is_not(name):
     assert id_of(body) == id_of(payload(name))
 
 
-def test_an_item_without_a_time_of_its_own_is_told_by_the_entrys():
+def test_an_item_without_a_time_of_its_own_is_told_by_that_of_the_entry():
     body = json.loads(payload("messenger/feedback_form"))
     body["entry"][0]["time"] += 1
     assert id_of(body) != id_of(payload("messenger/feedback_form"))

@@ -47,7 +47,9 @@ MESSAGE = {"mid": "m_one", "text": "hi"}
     ],
     ids=repr,
 )
-def test_the_moment_is_the_items_else_the_entrys_else_the_arrival(timestamp, entry_time, expected):
+def test_the_moment_is_of_the_item_else_of_the_entry_else_the_arrival(
+    timestamp, entry_time, expected
+):
     item = messaging_item(message=MESSAGE, timestamp=timestamp)
     assert one_event(body_of(item, time=entry_time)).occurred_at == expected
 
