@@ -103,6 +103,14 @@ async def find_messages(
     return {row["id"]: _of(row) for row in rows}
 
 
+async def find_messages_by_id(
+    connection: AsyncConnection, message_ids: Iterable[str]
+) -> dict[str, Message]:
+    """Return messages by id, for workers that took the ids from rows of their own."""
+    statement = _SELECT.where(messages.c.id.in_(list(message_ids)))
+    return {row["id"]: _of(row) for row in (await connection.execute(statement)).mappings()}
+
+
 async def find_by_source(
     connection: AsyncConnection,
     channel_id: str,
