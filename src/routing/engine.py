@@ -41,6 +41,7 @@ class Standing(StrEnum):
     NOT_REACHED = "not_reached"
 
 
+_ASKABLE: Final = frozenset({Standing.AVAILABLE, Standing.IDLE})
 # Worth waiting for: there, and not asked yet.
 _THERE: Final = frozenset({Standing.AVAILABLE, Standing.IDLE, Standing.BUSY, Standing.FULL})
 
@@ -252,7 +253,7 @@ def _explain(
     for place, (entry, standing) in enumerate(zip(entries, standings, strict=True)):
         if place == chosen:
             yield Considered(entry.destination_id, taken=True, reason=Standing.AVAILABLE)
-        elif chosen is not None and place > chosen and standing in _THERE:
+        elif chosen is not None and place > chosen and standing in _ASKABLE:
             yield Considered(entry.destination_id, taken=False, reason=Standing.NOT_REACHED)
         else:
             yield Considered(entry.destination_id, taken=False, reason=standing)
