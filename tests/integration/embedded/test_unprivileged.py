@@ -15,7 +15,7 @@ def _mode(path: Path) -> int:
 
 
 def test_directories_above_become_passable_and_nothing_more(server_directory: Path):
-    closed = server_directory / "closed"
+    closed = server_directory / "passable"
     (closed / "data").mkdir(parents=True)
     closed.chmod(0o700)
     (closed / "data").chmod(0o700)
