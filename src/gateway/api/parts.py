@@ -6,6 +6,9 @@ from typing import Annotated
 from fastapi import Depends, Request
 
 from gateway.api.ports import Engagement, RoutingChanges, RoutingRules
+from gateway.meta.graph import GraphClient
+from gateway.meta.pages import PageConnector
+from gateway.net.egress import Egress
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -13,6 +16,9 @@ class ApiParts:
     """The parts behind the resources."""
 
     public_url: str
+    egress: Egress
+    pages: PageConnector
+    graph: GraphClient
     engagement: Engagement
     routing_rules: RoutingRules
     routing_changes: RoutingChanges

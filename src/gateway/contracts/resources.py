@@ -194,7 +194,9 @@ class ThirdPartySource(Resource):
 
     source_name: str
     outgoing_webhook_url: str = Field(description="Where we POST messages to the third party.")
-    incoming_url: str = Field(description="Where the third party posts messages to us.")
+    incoming_url: str | None = Field(
+        None, description="Where the third party posts messages to us; in answers, not in events."
+    )
 
 
 class Link(Resource):
@@ -235,7 +237,9 @@ class Channel(Resource):
     name: str
     status: ChannelStatusName
     status_reason: str | None = Field(None, examples=["token_expired", None])
-    source: MessengerSource | InstagramSource | ThirdPartySource
+    source: InstagramSource | MessengerSource | ThirdPartySource = Field(
+        union_mode="left_to_right"
+    )
     meta_app_id: str | None = None
     department_id: str | None = None
     link: Link

@@ -16,6 +16,11 @@ from gateway.domain.channel import ChannelKind, ChannelStatus
 _SELECT: Final = select(*(channels.c[field.name] for field in fields(Channel)))
 
 
+def secret_row(channel_id: str, column: str) -> str:
+    """Return the associated data of one of a channel's secrets."""
+    return f"channels/{channel_id}/{column}"
+
+
 async def insert_channel(connection: AsyncConnection, channel: Channel, *, now: datetime) -> None:
     """Insert a channel.
 

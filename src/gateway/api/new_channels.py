@@ -1,0 +1,129 @@
+"""Makes channels."""
+
+from typing import Any, TypeAlias
+
+from sqlalchemy.exc import IntegrityError
+
+from gateway.api.channel_bodies import (
+    NewInstagramChannel,
+    NewMessengerChannel,
+    NewThirdPartyChannel,
+)
+from gateway.api.channel_settings import settings_columns
+from gateway.api.connecting import (
+    Asked,
+    already_connected,
+    app_access,
+    ask_meta,
+    ask_third_party,
+    check_source_is_free,
+)
+from gateway.api.parts import ApiParts
+from gateway.db.accounts import count_channels, get_account
+from gateway.db.channel_writes import insert_channel
+from gateway.db.channels import Channel
+from gateway.db.meta_apps import raise_secret_version
+from gateway.db.unit_of_work import UnitOfWork
+from gateway.domain import ids
+from gateway.domain.channel import ChannelKind, ChannelStatus
+from gateway.errors import ConflictError, DepartmentsExhaustedError, UnauthenticatedError
+from gateway.http.exchange import Exchange
+from gateway.messaging.channel_events import announce_channel
+from gateway.meta.pages import Wanted
+
+NewMetaChannel: TypeAlias = NewMessengerChannel | NewInstagramChannel
+AnyNewChannel: TypeAlias = NewMetaChannel | NewThirdPartyChannel
+
+
+async def check_new_channel(
+    work: UnitOfWork, parts: ApiParts, account_id: str, body: AnyNewChannel
+) -> dict[str, Any]:
+    """Pass where the account has room for a channel and its settings hold; return these.
+
+    Raises:
+        ConflictError: It has no room.
+        InvalidFieldsError: The settings do not hold.
+    """
+    account = await get_account(work.connection, account_id, lock=True)
+    if account is None:
+        raise UnauthenticatedError("This account has been deleted.")
+    if account.departments_enabled:
+        raise DepartmentsExhaustedError("The account uses departments and has none to spare.")
+    limit = account.channels_limit
+    if limit is not None and await count_channels(work.connection, account_id) >= limit:
+        raise ConflictError(f"The account may have {limit} channels and has them.")
+    return await settings_columns(work, parts, account_id, body, kind=ChannelKind(body.kind))
+
+
+async def ask_for_new_source(exchange: Exchange, parts: ApiParts, body: AnyNewChannel) -> Asked:
+    """Connect the Page, or challenge the third party's address.
+
+    Raises:
+        PageAlreadyConnectedError: Another channel holds it; Meta is not asked then.
+        InvalidFieldsError: The source is not what it has to be.
+        UpstreamFailedError: Meta did not answer.
+    """
+    if isinstance(body, NewThirdPartyChannel):
+        return await ask_third_party(
+            parts,
+            source_name=body.source.source_name,
+            url=body.source.outgoing_webhook_url,
+        )
+    async with exchange.glance() as work:
+        await check_source_is_free(work, ChannelKind(body.kind), _source_id(body))
+        app = await app_access(work, body.meta_app_id)
+    page = Wanted(
+        page_id=body.source.page_id,
+        token=body.source.page_access_token,
+        instagram_id=_source_id(body) if isinstance(body, NewInstagramChannel) else None,
+    )
+    return await ask_meta(parts, app, page, page_name=body.source.page_name)
+
+
+async def make_channel(
+    work: UnitOfWork, parts: ApiParts, account_id: str, body: AnyNewChannel, asked: Asked
+) -> Channel:
+    """Write the channel and announce it.
+
+    Raises:
+        PageAlreadyConnectedError: Somebody else connected the source while we asked.
+        ConflictError: The account has no room any more.
+        InvalidFieldsError: The settings do not hold any more.
+    """
+    columns = await check_new_channel(work, parts, account_id, body)
+    channel_id = ids.new_id(ids.CHANNEL)
+    nothing: dict[str, Any] = dict.fromkeys(Channel.__dataclass_fields__)
+    values = nothing | {
+        "account_id": account_id,
+        "id": channel_id,
+        "kind": ChannelKind(body.kind),
+        "status": asked.status,
+        "status_reason": asked.trouble,
+        "source_id": (channel_id if isinstance(body, NewThirdPartyChannel) else _source_id(body)),
+        "subscribed_fields": [],
+        "routing_version": 1,
+        "holds_source": True,
+        "connected_at": work.now,
+        "created_at": work.now,
+        "version": 1,
+    }
+    channel = Channel(**(values | columns | asked.row_of(channel_id, work.keyring)))
+    try:
+        await insert_channel(work.connection, channel, now=work.now)
+    except IntegrityError as error:
+        raise already_connected() from error
+    announce_channel(work, channel, "created")
+    announce_channel(work, channel, entered(channel.status))
+    await raise_secret_version(work.connection)
+    return channel
+
+
+def entered(status: ChannelStatus) -> str:
+    """Return the event that tells of a status."""
+    return "activated" if status is ChannelStatus.ACTIVE else status.value
+
+
+def _source_id(body: NewMetaChannel) -> str:
+    if isinstance(body, NewInstagramChannel):
+        return body.source.instagram_id
+    return body.source.page_id
