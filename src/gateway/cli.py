@@ -7,7 +7,8 @@ from typing import Annotated, Literal
 import typer
 from pydantic import SecretStr, ValidationError
 from rich.console import Console
-from rich.table import Table
+from rich.padding import Padding
+from rich.text import Text
 
 from gateway.settings import Settings
 
@@ -99,19 +100,18 @@ def dev(
 def settings() -> None:
     """Print every setting with its value, secrets masked."""
     present = _settings()
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for title in ("Variable", "Value", "What"):
-        table.add_column(title, overflow="fold")
+    console = Console(highlight=False)
     for name, field in Settings.model_fields.items():
-        value = getattr(present, name)
-        table.add_row(name.upper(), _shown(value), field.description or "")
-    Console().print(table)
+        line = Text(name.upper(), style="bold")
+        line.append(f"={_shown(getattr(present, name))}", style="cyan")
+        console.print(line, soft_wrap=True)
+        console.print(Padding(field.description or "", (0, 4)), style="dim")
 
 
 def _shown(value: object) -> str:
     match value:
         case SecretStr():
-            return "set" if value.get_secret_value() else "not set"
+            return "(set)" if value.get_secret_value() else "(not set)"
         case tuple():
             return ",".join(map(str, value))
         case bool():

@@ -34,14 +34,20 @@ class Settings(BaseSettings):
 
     # Kafka
     kafka_bootstrap_servers: str = Field(default="localhost:9092", description="host:port, …")
-    kafka_security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
-    kafka_sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = "PLAIN"
-    kafka_sasl_username: str = ""
-    kafka_sasl_password: SecretStr = SecretStr("")
+    kafka_security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = Field(
+        default="PLAINTEXT", description="How brokers are spoken to."
+    )
+    kafka_sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = Field(
+        default="PLAIN", description="How brokers are told who we are, under SASL."
+    )
+    kafka_sasl_username: str = Field(default="", description="Under SASL.")
+    kafka_sasl_password: SecretStr = Field(default=SecretStr(""), description="Under SASL.")
     kafka_ssl_cafile: str = Field(default="", description="PEM file of the broker's authority.")
     kafka_ssl_certfile: str = Field(default="", description="Client certificate, for mutual TLS.")
-    kafka_ssl_keyfile: str = ""
-    kafka_group_id: str = "gateway-routing"
+    kafka_ssl_keyfile: str = Field(default="", description="The client certificate's key.")
+    kafka_group_id: str = Field(
+        default="gateway-routing", description="The consumer group that spreads the partitions."
+    )
     kafka_group_instance_id: str = Field(
         default="", description="Static membership; a StatefulSet's pod name is a good one."
     )
@@ -49,16 +55,20 @@ class Settings(BaseSettings):
     kafka_replication: int = Field(default=3, ge=1, description="Of topics made by us.")
     kafka_min_insync_replicas: int = Field(default=2, ge=1, description="Of topics made by us.")
     kafka_retention_hours: int = Field(default=168, ge=1, description="Of topics made by us.")
-    kafka_max_message_bytes: int = Field(default=10 * 1024 * 1024, ge=1024 * 1024)
+    kafka_max_message_bytes: int = Field(
+        default=10 * 1024 * 1024,
+        ge=1024 * 1024,
+        description="The largest record; one item of the largest body must fit, twice.",
+    )
     kafka_allow_low_replication: bool = Field(
         default=False,
         description="Start in production although replication is under 3 or in-sync under 2.",
     )
 
     # HTTP
-    host: str = "127.0.0.1"
-    port: int = Field(default=8080, ge=0, le=65535)
-    ops_host: str = "127.0.0.1"
+    host: str = Field(default="127.0.0.1", description="Where the API listens.")
+    port: int = Field(default=8080, ge=0, le=65535, description="Where the API listens.")
+    ops_host: str = Field(default="127.0.0.1", description="Where probes and metrics are served.")
     ops_port: int = Field(default=9090, ge=0, le=65535, description="/livez, /readyz, /metrics.")
     public_url: str = Field(
         default="http://127.0.0.1:8080", description="How Meta and browsers reach this gateway."
@@ -72,29 +82,47 @@ class Settings(BaseSettings):
     api_rate_limit_per_minute: int = Field(
         default=6000, ge=0, description="REST calls a key may make; 0 lifts the limit."
     )
-    webhook_body_bytes: int = Field(default=4 * 1024 * 1024, ge=1024)
-    api_body_bytes: int = Field(default=1024 * 1024, ge=1024)
-    header_bytes: int = Field(default=16 * 1024, ge=1024)
+    webhook_body_bytes: int = Field(
+        default=4 * 1024 * 1024, ge=1024, description="The largest webhook."
+    )
+    api_body_bytes: int = Field(
+        default=1024 * 1024, ge=1024, description="The largest body of a REST call."
+    )
+    header_bytes: int = Field(
+        default=16 * 1024, ge=1024, description="The largest header of a request."
+    )
     header_seconds: float = Field(default=5.0, gt=0, description="To a request's full header.")
     body_seconds: float = Field(default=10.0, gt=0, description="To a request's full body.")
     first_byte_seconds: float = Field(default=15.0, gt=0, description="On a new connection.")
-    connections_per_peer: int = Field(default=512, ge=1)
+    connections_per_peer: int = Field(
+        default=512, ge=1, description="Open connections of one address."
+    )
     ingress_produce_timeout: float = Field(
         default=4.0, gt=0, description="Seconds a webhook waits to become durable before a 503."
     )
 
     # Meta
-    graph_base_url: str = Field(default="https://graph.facebook.com")
-    graph_version: str = Field(default="v26.0", pattern=r"^v\d+\.\d+$")
+    graph_base_url: str = Field(
+        default="https://graph.facebook.com", description="Meta's Graph API, or a sandbox."
+    )
+    graph_version: str = Field(
+        default="v26.0", pattern=r"^v\d+\.\d+$", description="Of calls, where an app names none."
+    )
 
     # Sending
     sender_concurrency: int = Field(default=1000, ge=1, description="Calls in flight a process.")
-    sender_attempt_timeout: float = Field(default=15.0, gt=0)
-    sender_first_attempt_timeout: float = Field(default=10.0, gt=0)
+    sender_attempt_timeout: float = Field(
+        default=15.0, gt=0, description="Seconds that a call may take in all."
+    )
+    sender_first_attempt_timeout: float = Field(
+        default=10.0, gt=0, description="The same, for the first attempt."
+    )
     egress_allow_loopback: bool = Field(
         default=False, description="Customers' addresses may be loopback and plain http."
     )
-    egress_ports: Annotated[tuple[int, ...], NoDecode] = Field(default=(443, 8443))
+    egress_ports: Annotated[tuple[int, ...], NoDecode] = Field(
+        default=(443, 8443), description="Ports that customers' addresses may name."
+    )
     sender_proxy_url: str = Field(default="", description="Egress proxy for customers' addresses.")
     endpoint_retry_seconds: Annotated[tuple[int, ...], NoDecode] = Field(
         default=(5, 60, 300, 1800, 7200, 18000, 36000, 57600, 86400),
@@ -106,14 +134,22 @@ class Settings(BaseSettings):
     data_dir: str = Field(default=".data", description="Where local files go.")
 
     # Routing
-    parked_per_source: int = Field(default=10_000, ge=1)
-    parked_days: int = Field(default=7, ge=1)
+    parked_per_source: int = Field(
+        default=10_000, ge=1, description="Events that may wait for one source."
+    )
+    parked_days: int = Field(
+        default=7, ge=1, description="How long events wait for a suspended channel."
+    )
     inbox_days: int = Field(default=8, ge=8, description="At least the inbound topic's retention.")
     events_days: int = Field(default=30, ge=1, description="How long the events feed looks back.")
 
     # Operations
-    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
-    log_format: Literal["json", "console"] = "json"
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
+        default="INFO", description="From which level on lines are written."
+    )
+    log_format: Literal["json", "console"] = Field(
+        default="json", description="One JSON object a line, or lines for people."
+    )
     drain_seconds: float = Field(default=8.0, gt=0, description="To finish work on SIGTERM.")
     otel_exporter_otlp_endpoint: str = Field(default="", description="Traces; none, none.")
     clock_movable: bool = Field(default=False, description="`gateway dev` alone sets this.")
