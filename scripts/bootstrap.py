@@ -91,6 +91,7 @@ def _install() -> None:
         _bring_uv(environment)
     print("Installing into .venv what uv.lock says ...", flush=True)
     STAMP.unlink(missing_ok=True)
+    _trust_the_systems_authorities(environment)
     python = _python_for_the_environment(environment)
     synced = _call(
         [str(UV), "sync", "--frozen", "--all-extras", "--quiet", "--python", python], environment
@@ -106,7 +107,7 @@ def _install() -> None:
 def _python_for_the_environment(environment: dict[str, str]) -> str:
     # An environment that works keeps its interpreter, whichever python3 comes first on PATH today.
     present = str(ENVIRONMENT / "bin" / "python")
-    works = Path(present).exists() and _call([present, "-c", ""], environment, quiet=True)
+    works = Path(present).exists() and _probe([present, "-c", ""], environment)
     return present if works else sys.executable
 
 
@@ -130,14 +131,13 @@ def _subprocess_environment() -> dict[str, str]:
         own_home = TOOLS / "home"
         own_home.mkdir(exist_ok=True)
         environment["HOME"] = str(own_home)
-    _trust_the_systems_authorities(environment)
     return environment
 
 
 def _trust_the_systems_authorities(environment: dict[str, str]) -> None:
     """Let pip and uv believe whom the machine believes; by themselves they bring their own list.
 
-    Where somebody chose already, the choice stands.
+    Where somebody chose already, the choice stands. The machine's list may have come with pip.
     """
     standard = ssl.get_default_verify_paths().cafile
     bundles = [path for path in (standard, *CERTIFICATE_BUNDLES) if path and Path(path).is_file()]
@@ -161,6 +161,7 @@ def _uv_is_the_pinned_one() -> bool:
 
 def _bring_uv(environment: dict[str, str]) -> None:
     pip = _find_pip(environment)
+    _trust_the_systems_authorities(environment)
     target = TOOLS / "uv"
     shutil.rmtree(target, ignore_errors=True)
     options = ["--quiet", "--no-deps", "--only-binary=:all:", "--require-hashes"]
@@ -200,23 +201,32 @@ def _pip_of(python: str, environment: dict[str, str]) -> list[str] | None:
     """Return how to run this interpreter's pip, or one unpacked by its ensurepip."""
     if not Path(python).exists():
         return None
-    if _call([python, "-m", "pip", "--version"], environment, quiet=True):
+    if _probe([python, "-m", "pip", "--version"], environment):
         return [python, "-m", "pip"]
     own = TOOLS / "pip"
-    if _call([python, "-m", "venv", "--clear", str(own)], environment, quiet=True):
+    if _probe([python, "-m", "venv", "--clear", str(own)], environment):
         return [str(own / "bin" / "python"), "-m", "pip"]
     return None
 
 
-def _call(command: list[str], environment: dict[str, str], *, quiet: bool = False) -> bool:
-    output = subprocess.DEVNULL if quiet else None
+def _call(command: list[str], environment: dict[str, str]) -> bool:
+    """Run a command, of whose words only complaints are shown; return whether it succeeded."""
+    return _run(command, environment, complaints=None)
+
+
+def _probe(command: list[str], environment: dict[str, str]) -> bool:
+    """Return whether a command succeeds; that it does not is no reason to complain."""
+    return _run(command, environment, complaints=subprocess.DEVNULL)
+
+
+def _run(command: list[str], environment: dict[str, str], *, complaints: int | None) -> bool:
     ended = subprocess.run(
         command,
         env=environment,
         cwd=ROOT,
         stdin=subprocess.DEVNULL,
-        stdout=output,
-        stderr=output,
+        stdout=subprocess.DEVNULL,
+        stderr=complaints,
         check=False,
     )
     return ended.returncode == 0
