@@ -118,6 +118,8 @@ def as_destination(destination: Destination) -> dict[str, Any]:
 
 
 async def _follow(held: HeldEnquiry, routing: Routing, parties: Parties) -> None:
+    if held.row.progress.since is None:
+        held.row.progress.since = held.work.now
     decision = decide(await _facts(held, parties), routing)
     held.row.assignment = decision.as_json(routing_version=held.channel.routing_version)
     match decision.outcome:

@@ -76,7 +76,7 @@ async def _offer_due(held: HeldEnquiry, _timer: Timer) -> None:
 
 async def _waiting_due(held: HeldEnquiry, _timer: Timer) -> None:
     parties = await lock_parties(held)
-    if _limit_passed(held):
+    if held.waits_until is not None and held.waits_until <= held.work.now:
         held.miss("waiting_limit")
     await conclude(held, parties)
 
@@ -151,13 +151,6 @@ async def _presence_due(work: UnitOfWork, timer: Timer) -> None:
         return
     await let_presence_expire(work.connection, timer.account_id, agent.id, at=work.now)
     await RoutingChanges().presence_changed(work, timer.account_id, agent.id)
-
-
-def _limit_passed(held: HeldEnquiry) -> bool:
-    asked_or_waiting = held.waits or held.row.status is EnquiryStatus.OFFERED
-    if not asked_or_waiting or held.routing is None or held.row.entered_at is None:
-        return False
-    return held.row.entered_at + held.routing.waiting_limit <= held.work.now
 
 
 def _still_answers(held: HeldEnquiry, parties: Parties, offer: Offer) -> bool:

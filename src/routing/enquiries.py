@@ -107,24 +107,33 @@ class Progress:
         tried: How the offer to a destination ended: `rejected` or `timed_out`.
         first: An agent who is asked before the rule is: who served the contact last.
         transfer: A destination that somebody chose by hand; presence does not take its offer away.
+        since: From when on the waiting limit counts: when somebody was looked for first.
     """
 
     tried: dict[str, str] = field(default_factory=dict)
     first: str | None = None
     transfer: str | None = None
+    since: datetime | None = None
 
     @classmethod
     def from_json(cls, raw: dict[str, Any]) -> "Progress":
         """Read what `as_json` wrote; members that are missing are empty."""
+        since = raw.get("since")
         return cls(
             tried=dict(raw.get("tried") or {}),
             first=raw.get("first"),
             transfer=raw.get("transfer"),
+            since=None if since is None else datetime.fromisoformat(since),
         )
 
     def as_json(self) -> dict[str, Any]:
         """Return it as the database keeps it, without empty members."""
-        members = {"tried": self.tried, "first": self.first, "transfer": self.transfer}
+        members = {
+            "tried": self.tried,
+            "first": self.first,
+            "transfer": self.transfer,
+            "since": None if self.since is None else self.since.isoformat(),
+        }
         return {name: value for name, value in members.items() if value}
 
 

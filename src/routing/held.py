@@ -72,6 +72,14 @@ class HeldEnquiry:
         """True where nobody has it and nobody is asked, and the account has room for it."""
         return self.row.status is EnquiryStatus.OPEN and self.row.queued_at is None
 
+    @property
+    def waits_until(self) -> datetime | None:
+        """When the waiting limit ends an enquiry that waits or is offered; None, never."""
+        looked_for = self.waits or self.row.status is EnquiryStatus.OFFERED
+        if not looked_for or self.routing is None or self.row.progress.since is None:
+            return None
+        return self.row.progress.since + self.routing.waiting_limit
+
     def refuse(self, detail: str) -> IllegalTransitionError:
         """Return the refusal of a move that the present state does not allow."""
         extra: dict[str, object] = {
@@ -109,7 +117,7 @@ class HeldEnquiry:
         self._leave_agent()
         self.row.handled_by = None
         self.row.entered_at = self.work.now
-        self.row.progress = Progress(transfer=destination["id"])
+        self.row.progress = Progress(transfer=destination["id"], since=self.work.now)
         self._ask(destination, agent_ids, wait)
         self._tell("transferred", actor, also_to=also_to, former_destination=former)
 
@@ -327,9 +335,7 @@ class HeldEnquiry:
         due: dict[str, datetime | None] = {}
         if row.status is EnquiryStatus.OFFERED:
             due[OFFER_TIMER] = earliest_expiry(row.pending_offers)
-        asked_or_waiting = row.status is EnquiryStatus.OFFERED or self.waits
-        if asked_or_waiting and self.routing is not None and row.entered_at is not None:
-            due[WAITING_TIMER] = row.entered_at + self.routing.waiting_limit
+        due[WAITING_TIMER] = self.waits_until
         if row.status is EnquiryStatus.ONGOING and self._intermission_from is not None:
             minutes = timedelta(minutes=self.channel.intermission_minutes)
             due[INTERMISSION_TIMER] = self._intermission_from + minutes

@@ -100,7 +100,11 @@ def test_a_message_written_before_the_close_belongs_to_what_was_closed() -> None
 
 
 def test_progress_is_read_back_as_it_was_kept() -> None:
-    progress = Progress(tried={"agt_1": "rejected"}, first="agt_2", transfer=None)
-    assert progress.as_json() == {"tried": {"agt_1": "rejected"}, "first": "agt_2"}
+    progress = Progress(tried={"agt_1": "rejected"}, first="agt_2", since=NOW)
+    assert progress.as_json() == {
+        "tried": {"agt_1": "rejected"},
+        "first": "agt_2",
+        "since": NOW.isoformat(),
+    }
     assert Progress.from_json(progress.as_json()) == progress
     assert Progress.from_json({}) == Progress()
