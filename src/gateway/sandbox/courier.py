@@ -38,7 +38,7 @@ _ANSWER_BYTES: Final = 64 * 1024
 
 @dataclass(slots=True, eq=False)
 class Posting:
-    """One webhook on its way to one app. `status` is that of the latest attempt."""
+    """One webhook on its way to one app. `status` is what its first attempt got."""
 
     app: App
     page: Page
@@ -57,7 +57,6 @@ class Posting:
             "app_id": self.app.app_id,
             "field": self.topic,
             "status": self.status,
-            "attempts": self.attempts,
         }
 
 
@@ -187,11 +186,14 @@ class Courier:
             "field": posting.topic,
             "attempt": posting.attempts,
         }
-        posting.status, _ = await self._exchange(request, notes=notes)
-        posting.tried.set()
+        status, _ = await self._exchange(request, notes=notes)
+        if not posting.tried.is_set():
+            posting.status = status
+            posting.tried.set()
+        arrived = status == _OK
         if posting.on_attempt is not None:
-            posting.on_attempt(posting.status == _OK)
-        if posting.status == _OK:
+            posting.on_attempt(arrived)
+        if arrived:
             line.failing_since = None
             line.alerted = False
             return True
@@ -224,7 +226,7 @@ class Courier:
             async with asyncio.timeout(self._timeout):
                 response = await self._client.send(request, stream=True)
                 try:
-                    async for chunk in response.aiter_raw():
+                    async for chunk in response.aiter_bytes():
                         answer += chunk
                         if len(answer) > _ANSWER_BYTES:
                             break

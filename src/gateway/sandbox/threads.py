@@ -21,7 +21,7 @@ Author = Literal["visitor", "page"]
 Tick = Literal["sending", "failing", "sent", "delivered", "seen", "read"]
 
 _FIRST_NAMES: Final = (
-    "Amara", "Beatriz", "Chidi", "Dalia", "Emeka", "Freya", "Goran", "Hana", "Ines", "Jonas",
+    "Amara", "Beatriz", "Chidi", "Dalia", "Emeka", "Freya", "Goran", "Hana", "Ilse", "Jonas",
     "Kavya", "Liam", "Mei", "Noor", "Oskar", "Priya", "Quinn", "Rosa", "Samir", "Tove",
 )  # fmt: skip
 _LAST_NAMES: Final = (

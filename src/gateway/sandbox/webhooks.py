@@ -64,6 +64,7 @@ def signed_headers(app: App, body: bytes) -> dict[str, str]:
         "Content-Type": "application/json",
         "User-Agent": "facebookexternalua",
         "Accept": "*/*",
+        "Accept-Encoding": "identity",
         "X-Hub-Signature": "sha1=" + hmac.new(key, body, hashlib.sha1).hexdigest(),
         "X-Hub-Signature-256": "sha256=" + hmac.new(key, body, hashlib.sha256).hexdigest(),
     }
