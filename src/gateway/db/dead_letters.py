@@ -10,7 +10,7 @@ from sqlalchemy import insert
 from gateway.db.tables import dead_letters
 from gateway.db.unit_of_work import UnitOfWork
 from gateway.domain import ids
-from gateway.domain.shards import shard_of
+from gateway.domain.shards import DEAD_LETTER_SHARD
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,7 +40,7 @@ async def set_aside(work: UnitOfWork, letters: Sequence[SetAside]) -> None:
     if not letters:
         return
     await work.connection.execute(insert(dead_letters), [_row(work, each) for each in letters])
-    work.wake("relay", {shard_of(letter.id) for letter in letters})
+    work.wake("relay", {DEAD_LETTER_SHARD})
 
 
 def headers_as_json(headers: Sequence[tuple[str, bytes]]) -> dict[str, str]:

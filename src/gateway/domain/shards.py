@@ -4,6 +4,8 @@ import zlib
 from typing import Final
 
 SHARDS: Final = 256
+# Whoever relays this shard copies the dead letters to their topic.
+DEAD_LETTER_SHARD: Final = 0
 
 
 def shard_of(key: str) -> int:
