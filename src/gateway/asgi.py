@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from fastapi import APIRouter, FastAPI
 
-from gateway.api import accounts, api_keys, meta_apps
+from gateway.api import accounts, api_keys, channel_actions, channels, meta_apps
 from gateway.api.parts import ApiParts
 from gateway.db.unit_of_work import Database
 from gateway.http.auth import Authenticator
@@ -45,7 +45,7 @@ def create_app(settings: Settings, parts: AppParts) -> FastAPI:
         body_bytes=settings.api_body_bytes,
     )
     app.state.api = parts.api
-    for module in (accounts, api_keys, meta_apps):
+    for module in (accounts, api_keys, meta_apps, channels, channel_actions):
         app.include_router(module.router)
     for router in parts.routers:
         app.include_router(router)

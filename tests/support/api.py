@@ -1,9 +1,21 @@
 """Callers of the REST API, and fakes for the parts that live beside it."""
 
+import itertools
+from dataclasses import dataclass
 from typing import Any, Final
+
+import httpx
+from fastapi import FastAPI
+from sqlalchemy import text
+from tests.support.clock import FakeClock
+from tests.support.receiver import Receiver
+
+from gateway.db.unit_of_work import Database
 
 ADMIN_KEY: Final = "the-administrator-of-this-instance"
 SCOPES: Final = ["read", "write", "send", "admin"]
+META_APP: Final = "310000000000001"
+_NUMBERS = itertools.count(1)
 
 
 class Caller:
@@ -36,20 +48,23 @@ class Caller:
         return await self.call("DELETE", path, **more)
 
 
+@dataclass(kw_only=True)
 class Api:
-    """The application under test and who calls it."""
+    """The application under test, who calls it, and what stands around it."""
 
-    def __init__(self, app, client, database, clock, **fakes):
-        self.app = app
-        self.client = client
-        self.database = database
-        self.clock = clock
-        self.admin = Caller(client, ADMIN_KEY)
-        for name, fake in fakes.items():
-            setattr(self, name, fake)
+    app: FastAPI
+    client: httpx.AsyncClient
+    database: Database
+    clock: FakeClock
+    sandbox: httpx.AsyncClient
+    hook: Receiver
+    engagement: "FakeEngagement"
+    changes: "FakeRoutingChanges"
+    rules: "FakeRoutingRules"
 
-    def __getattr__(self, name) -> Any:
-        raise AttributeError(name)
+    @property
+    def admin(self) -> Caller:
+        return Caller(self.client, ADMIN_KEY)
 
     async def account(self, name="Acme", scopes=SCOPES, **settings) -> Caller:
         """Make an account and return a caller with a key of it."""
@@ -63,6 +78,69 @@ class Api:
         )
         assert made.status_code == 201, made.text
         return Caller(self.client, made.json()["secret"], account_id)
+
+    async def meta_app(self, **more):
+        """Make the sandbox's Meta app known and return its id."""
+        body = {
+            "app_id": META_APP,
+            "name": "Sandbox",
+            "app_secrets": ["app-secret"],
+            "verify_token": "verify",
+            **more,
+        }
+        made = await self.admin.post("/v1/meta-apps", body)
+        assert made.status_code in (201, 409), made.text
+        return META_APP
+
+    async def page(self, page_id=None, **more):
+        """Make a Page in the sandbox and return what a channel's source is made of."""
+        page_id = page_id or f"10{next(_NUMBERS):08d}"
+        page = {"page_id": page_id, "name": "Acme", "access_token": f"EAA{page_id}", **more}
+        made = await self.sandbox.post("/control/pages", json=page)
+        assert made.status_code < 300, made.text
+        return {"page_id": page_id, "page_access_token": page["access_token"]}
+
+    async def messenger(self, caller, **more):
+        """Make a Messenger channel and return it."""
+        body = {
+            "kind": "messenger",
+            "name": "Messenger",
+            "meta_app_id": await self.meta_app(),
+            "source": await self.page(),
+            **more,
+        }
+        made = await caller.post("/v1/channels", body)
+        assert made.status_code == 201, made.text
+        return made.json()
+
+    async def third_party(self, caller, **more):
+        """Make a third-party channel and return it."""
+        made = await caller.post("/v1/channels", third_party_body(self.hook.url, **more))
+        assert made.status_code == 201, made.text
+        return made.json()
+
+    async def events(self, *, types=()):
+        """Return the types and data of the events written so far, in the order of writing."""
+        async with self.database.unit_of_work() as work:
+            rows = await work.connection.execute(
+                text("SELECT type, data FROM events ORDER BY created_at, sequence, id")
+            )
+            return [(row.type, row.data) for row in rows if not types or row.type in types]
+
+    async def rows(self, query, **parameters):
+        """Return the rows of a query, as dictionaries."""
+        async with self.database.unit_of_work() as work:
+            found = await work.connection.execute(text(query), parameters)
+            return [dict(row) for row in found.mappings()] if found.returns_rows else []
+
+
+def third_party_body(url, **more):
+    return {
+        "kind": "third_party",
+        "name": "Acme app",
+        "source": {"source_name": "Acme app", "outgoing_webhook_url": url},
+        **more,
+    }
 
 
 def problem(response, slug, status):
@@ -103,15 +181,31 @@ class FakeRoutingChanges:
     """Remembers what it was told."""
 
     def __init__(self):
-        self.presences = []
-        self.deleted = []
+        self.told = []
 
     async def presence_changed(self, work, account_id, agent_id):
-        self.presences.append((account_id, agent_id))
+        self.told.append(("presence", account_id, agent_id))
+
+    async def destination_changed(self, work, account_id, destination_id):
+        self.told.append(("destination", account_id, destination_id))
+
+    async def routing_changed(self, work, account_id, channel_id):
+        self.told.append(("routing", account_id, channel_id))
+
+    async def contacts_limit_changed(self, work, account_id):
+        self.told.append(("contacts limit", account_id, None))
 
     async def channel_deleted(self, work, account_id, channel_id):
-        self.deleted.append((account_id, channel_id))
+        self.told.append(("channel deleted", account_id, channel_id))
 
 
-def routing_rules(raw, *, pointer_prefix):
-    return dict(raw)
+class FakeRoutingRules:
+    """Accepts everything, or refuses as a test says."""
+
+    def __init__(self):
+        self.refusal: Exception | None = None
+
+    async def accept(self, work, account_id, raw, *, pointer_prefix):
+        if self.refusal is not None:
+            raise self.refusal
+        return dict(raw)

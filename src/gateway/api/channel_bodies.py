@@ -7,7 +7,7 @@ import regex
 from pydantic import AfterValidator, Field, SecretStr, StringConstraints, field_serializer
 
 from gateway.domain.automatic_texts import DEFAULT_AWAY, DEFAULT_WELCOME
-from gateway.http.schemas import Body, Flag, Line, Text, Whole
+from gateway.http.schemas import IS_TEXT, Body, Flag, Line, Whole
 
 MAX_NAME: Final = 40
 MAX_CUSTOM_INFO: Final = 10_000
@@ -27,17 +27,18 @@ def _each_once(types: Sequence[MediaType]) -> list[MediaType]:
 
 
 ChannelName = Annotated[
-    Text,
+    str,
     # What a person sees as one character may be many code points.
     StringConstraints(strip_whitespace=True, min_length=1, max_length=40 * MAX_NAME),
+    IS_TEXT,
     AfterValidator(_is_short),
     Field(json_schema_extra={"maxLength": MAX_NAME}),
 ]
 SourceId = Annotated[
     str, StringConstraints(pattern=r"^[A-Za-z0-9_.-]{1,100}$"), Field(examples=["1029384756"])
 ]
-Address = Annotated[Text, StringConstraints(min_length=1, max_length=2048)]
-AutomaticWords = Annotated[Text, StringConstraints(min_length=1, max_length=2000)]
+Address = Annotated[str, StringConstraints(min_length=1, max_length=2048), IS_TEXT]
+AutomaticWords = Annotated[str, StringConstraints(min_length=1, max_length=2000), IS_TEXT]
 PageToken = Annotated[SecretStr, Field(min_length=1, max_length=1000)]
 
 
@@ -77,7 +78,7 @@ class CustomInfoSettings(Body):
     """What goes with every event of an enquiry."""
 
     enabled: Flag = False
-    text: Annotated[Text, StringConstraints(max_length=MAX_CUSTOM_INFO)] = ""
+    text: Annotated[str, StringConstraints(max_length=MAX_CUSTOM_INFO), IS_TEXT] = ""
 
 
 class ChannelSettings(Body):

@@ -8,6 +8,7 @@ from pydantic import ValidationError
 from gateway.errors import FieldFault
 
 _CODES: Final = {"extra_forbidden": "unknown-field", "value_error": "invalid"}
+_UNION_TAGS: Final = ("union_tag_invalid", "union_tag_not_found")
 _SENTENCES: Final = {
     "missing": "This field is required.",
     "extra_forbidden": "There is no such field here.",
@@ -29,7 +30,7 @@ def faults_of(errors: Iterable[Mapping[str, Any]], *, body: object) -> list[Fiel
 
 def faults_in(error: ValidationError, *, body: object, prefix: str = "") -> list[FieldFault]:
     """Return the faults of a body that a model refused; `prefix` is where the body itself is."""
-    found = error.errors(include_url=False, include_input=False, include_context=False)
+    found = error.errors(include_url=False, include_input=False)
     return [_fault(each, prefix + pointer_to(each["loc"], body)) for each in found][:_MOST]
 
 
@@ -62,6 +63,9 @@ def _descend(value: object, step: str | int) -> tuple[bool, object]:
 
 def _fault(error: Mapping[str, Any], pointer: str) -> FieldFault:
     kind = error["type"]
+    if kind in _UNION_TAGS:
+        # What is at fault is the field that should say which branch it is.
+        pointer += "/" + str(error["ctx"]["discriminator"]).strip("'")
     return FieldFault(
         pointer,
         _CODES.get(kind, kind.replace("_", "-")),

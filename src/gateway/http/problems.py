@@ -48,6 +48,28 @@ INTERNAL_ERROR: Final = ProblemType(
     "Try again. If it stays, give the operator the `instance` of the problem, which is the "
     "request's id in the logs.",
 )
+MALFORMED_REQUEST: Final = ProblemType(
+    "malformed-request",
+    400,
+    "The request is not sound HTTP",
+    "The request's line, headers or framing are not those of HTTP/1.1, or could be read in two "
+    "ways.",
+    "Use a common HTTP client, and look at what stands between it and the gateway.",
+)
+REQUEST_TIMEOUT: Final = ProblemType(
+    "request-timeout",
+    408,
+    "The request took too long to arrive",
+    "The header has to arrive within 5 seconds and the body within 10; uploads have 60.",
+    "Send it again, over a faster connection.",
+)
+HEADER_TOO_LARGE: Final = ProblemType(
+    "header-too-large",
+    431,
+    "The header is too large",
+    "A request's line and headers may have 16 KiB and 100 lines in all.",
+    "Send fewer or smaller headers, and a shorter address.",
+)
 
 PROBLEM_TYPES: Final[dict[type[GatewayError], ProblemType]] = {
     errors.MalformedJsonError: ProblemType(
@@ -320,7 +342,14 @@ PROBLEM_TYPES: Final[dict[type[GatewayError], ProblemType]] = {
     ),
 }
 
-ALL_PROBLEM_TYPES: Final = (*PROBLEM_TYPES.values(), METHOD_NOT_ALLOWED, INTERNAL_ERROR)
+ALL_PROBLEM_TYPES: Final = (
+    *PROBLEM_TYPES.values(),
+    METHOD_NOT_ALLOWED,
+    INTERNAL_ERROR,
+    MALFORMED_REQUEST,
+    REQUEST_TIMEOUT,
+    HEADER_TOO_LARGE,
+)
 
 
 def problem_type_of(error: GatewayError) -> ProblemType:

@@ -7,7 +7,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstra
 from gateway.contracts.canonical import scrub
 from gateway.contracts.resources import Moment, Resource
 
-__all__ = ["Body", "Flag", "Line", "Moment", "Page", "Resource", "Text", "Whole"]
+__all__ = ["IS_TEXT", "Body", "Flag", "Line", "Moment", "Page", "Resource", "Text", "Whole"]
 
 _NOT_TEXT: Final = "Text must not contain NUL characters or lone surrogates"
 
@@ -24,10 +24,13 @@ def _is_text(value: str) -> str:
     return value
 
 
-# Text that PostgreSQL can store and JSON can carry.
-Text = Annotated[str, AfterValidator(_is_text)]
+# Text that PostgreSQL can store and JSON can carry; stands after the bounds of its length.
+IS_TEXT: Final = AfterValidator(_is_text)
+Text = Annotated[str, IS_TEXT]
 # A line for people: a name, a label.
-Line = Annotated[Text, StringConstraints(strip_whitespace=True, min_length=1, max_length=255)]
+Line = Annotated[
+    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=255), IS_TEXT
+]
 # Numbers and truth values are not read out of text.
 Whole = Annotated[int, Field(strict=True)]
 Flag = Annotated[bool, Field(strict=True)]

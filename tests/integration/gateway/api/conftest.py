@@ -1,17 +1,30 @@
-"""The REST API over a real database, with the parts beside it replaced at our own ports."""
+"""The REST API over a real database and the sandbox, the rest replaced at our own ports."""
 
 from collections.abc import AsyncIterator
 
 import httpx
 import pytest
-from tests.support.api import ADMIN_KEY, Api, FakeEngagement, FakeRoutingChanges, routing_rules
+from pydantic import SecretStr
+from tests.support import misbehave
+from tests.support.api import ADMIN_KEY, Api, FakeEngagement, FakeRoutingChanges, FakeRoutingRules
 
 from gateway.api.parts import ApiParts
 from gateway.asgi import AppParts, create_app
 from gateway.db.engine import create_engine
 from gateway.db.secrets import KeyRing
 from gateway.db.unit_of_work import Database
+from gateway.meta.graph import GraphClient
+from gateway.meta.graph_calls import GraphCalls
+from gateway.meta.pages import PageConnector
+from gateway.net.egress import Egress
+from gateway.net.places import EgressPolicy
+from gateway.net.resolver import SystemResolver
+from gateway.sandbox.app import create_sandbox
+from gateway.sandbox.settings import SandboxSettings
 from gateway.settings import Settings
+
+GRAPH = "https://graph.example"
+PUBLIC_URL = "https://gateway.example"
 
 
 @pytest.fixture
@@ -23,23 +36,55 @@ async def database(database_url, clock) -> AsyncIterator[Database]:
 
 @pytest.fixture
 def settings() -> Settings:
-    return Settings(gateway_admin_key=ADMIN_KEY, api_rate_limit_per_minute=0)
+    return Settings(gateway_admin_key=SecretStr(ADMIN_KEY), api_rate_limit_per_minute=0)
 
 
 @pytest.fixture
-async def api(database, settings, clock) -> AsyncIterator[Api]:
+async def graph() -> AsyncIterator[httpx.AsyncClient]:
+    """The sandbox, as Graph and as its control."""
+    sandbox = create_sandbox(SandboxSettings(app_secret=SecretStr("app-secret")))
+    transport = httpx.ASGITransport(app=sandbox)
+    async with httpx.AsyncClient(transport=transport, base_url=GRAPH) as client:
+        yield client
+
+
+@pytest.fixture
+async def egress() -> AsyncIterator[Egress]:
+    policy = EgressPolicy(ports=frozenset({443}), allow_loopback=True)
+    egress = Egress(policy, resolver=SystemResolver(threads=2))
+    yield egress
+    await egress.aclose()
+
+
+@pytest.fixture
+async def api(database, settings, clock, graph, egress, receiver) -> AsyncIterator[Api]:
+    receiver.always(misbehave.answer_challenge())
     engagement = FakeEngagement()
     changes = FakeRoutingChanges()
+    rules = FakeRoutingRules()
     parts = AppParts(
         database=database,
         api=ApiParts(
-            public_url="https://gateway.example",
+            public_url=PUBLIC_URL,
+            egress=egress,
+            pages=PageConnector(GraphCalls(graph, base_url=GRAPH)),
+            graph=GraphClient(graph, base_url=GRAPH),
             engagement=engagement,
-            routing_rules=routing_rules,
+            routing_rules=rules,
             routing_changes=changes,
         ),
     )
     app = create_app(settings, parts)
     transport = httpx.ASGITransport(app=app)
-    async with httpx.AsyncClient(transport=transport, base_url="https://gateway.example") as client:
-        yield Api(app, client, database, clock, engagement=engagement, changes=changes)
+    async with httpx.AsyncClient(transport=transport, base_url=PUBLIC_URL) as client:
+        yield Api(
+            app=app,
+            client=client,
+            database=database,
+            clock=clock,
+            sandbox=graph,
+            hook=receiver,
+            engagement=engagement,
+            changes=changes,
+            rules=rules,
+        )

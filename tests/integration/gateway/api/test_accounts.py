@@ -1,3 +1,5 @@
+from datetime import timedelta
+
 from tests.support.api import pointers, problem
 
 
@@ -68,8 +70,6 @@ async def test_keys_open_what_their_scopes_say(api):
 
 
 async def test_a_rotated_key_works_on_for_its_overlap(api, clock):
-    from datetime import timedelta
-
     acme = await api.account()
     keys = f"/v1/accounts/{acme.account_id}/api-keys"
     key_id = (await acme.get(keys)).json()["data"][0]["id"]
