@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from tests.support.processes import children, gone
 
+from gateway.embedded import child as child_module
 from gateway.embedded.child import Child, Step, User
 from gateway.embedded.lines import LinePipe
 
@@ -113,3 +114,20 @@ async def test_root_can_run_it_as_somebody_else(tmp_path: Path):
     )
     assert await child.wait() == 0
     assert log.read_text() == "65534\n"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a child of its parent's end")
+async def test_a_command_in_a_makefile_does_not_outlive_make(tmp_path: Path):
+    leash = Path(child_module.__file__).with_name("leash.py")
+    (tmp_path / "Makefile").write_text(
+        f"run:\n\t@{sys.executable} {leash} TERM parent - {sys.executable} program.py\n"
+    )
+    (tmp_path / "program.py").write_text(f"import os; print(os.getpid(), flush=True); {_WILLING}")
+    make = await asyncio.create_subprocess_exec(
+        *("make", "run"), cwd=tmp_path, stdout=asyncio.subprocess.PIPE
+    )
+    assert make.stdout is not None
+    pid = int(await make.stdout.readline())
+    make.kill()
+    await gone(pid)
+    await make.wait()
