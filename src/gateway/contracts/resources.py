@@ -39,6 +39,9 @@ class Resource(BaseModel):
 class Author(Resource):
     """Who wrote a message."""
 
+    # Events leave `id` and `name` out where there is none.
+    model_config = ConfigDict(json_schema_serialization_defaults_required=False)
+
     kind: Literal["contact", "agent", "bot", "system", "page"] = Field(
         description="`page`: a person in the Page's own inbox, or another app."
     )
@@ -112,6 +115,7 @@ class Offer(Resource):
     """An enquiry offered to an agent."""
 
     agent_id: str
+    destination_id: str = Field(description="The agent, or the team that the agent belongs to.")
     status: Literal["pending", "accepted", "rejected", "expired", "withdrawn"]
     expires_at: Moment | None = None
 
@@ -148,12 +152,14 @@ class Enquiry(Resource):
     queued_at: Moment | None = None
     assignment: Assignment | None = None
     custom_info: str | None = None
+    close_reason: str | None = Field(None, examples=["requested", "intermission", None])
     opened_at: Moment
     offered_at: Moment | None = None
     accepted_at: Moment | None = None
     first_response_at: Moment | None = None
     closed_at: Moment | None = None
     missed_at: Moment | None = None
+    followed_up_at: Moment | None = None
 
 
 class Contact(Resource):
@@ -191,6 +197,9 @@ class InstagramSource(Resource):
 
 class ThirdPartySource(Resource):
     """A system that speaks the third-party interface."""
+
+    # Events leave `incoming_url` out.
+    model_config = ConfigDict(json_schema_serialization_defaults_required=False)
 
     source_name: str
     outgoing_webhook_url: str = Field(description="Where we POST messages to the third party.")
@@ -237,9 +246,7 @@ class Channel(Resource):
     name: str
     status: ChannelStatusName
     status_reason: str | None = Field(None, examples=["token_expired", None])
-    source: InstagramSource | MessengerSource | ThirdPartySource = Field(
-        union_mode="left_to_right"
-    )
+    source: InstagramSource | MessengerSource | ThirdPartySource = Field(union_mode="left_to_right")
     meta_app_id: str | None = None
     department_id: str | None = None
     link: Link
