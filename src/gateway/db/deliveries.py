@@ -38,6 +38,7 @@ class Due:
     message_id: str | None
     attempt: int
     due_at: datetime
+    deadline_at: datetime | None
     created_at: datetime
     content_type: str | None = None
 
@@ -94,7 +95,7 @@ class AttemptRow:
 
 DUE_COLUMNS: Final = (
     "d.id, d.account_id, d.shard, d.target_kind, d.target_id, d.lane, d.ordinal, d.kind, "
-    "d.conversation_id, d.message_id, d.attempt, d.due_at, d.created_at, "
+    "d.conversation_id, d.message_id, d.attempt, d.due_at, d.deadline_at, d.created_at, "
     "(SELECT m.content ->> 'type' FROM messages m "
     "WHERE m.account_id = d.account_id AND m.id = d.message_id) AS content_type"
 )

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
-from typing import Final, TypeAlias
+from typing import ClassVar, Final, TypeAlias
 
 from gateway.domain.channel import ChannelStatus, StatusReason
 
@@ -63,6 +63,7 @@ class SendError:
 class Accepted:
     """The peer took it, and may have told its own id of it."""
 
+    name: ClassVar[str] = "accepted"
     source_message_id: str | None = None
 
 
@@ -70,6 +71,7 @@ class Accepted:
 class Retry:
     """It had no effect, or a repeat has none; worth another try, `tries` in all if given."""
 
+    name: ClassVar[str] = "retry"
     error: SendError
     after: timedelta | None = None
     tries: int | None = None
@@ -79,6 +81,7 @@ class Retry:
 class Throttle:
     """The target takes nothing for a while; `wide` when that holds for the whole Meta app."""
 
+    name: ClassVar[str] = "throttle"
     error: SendError
     after: timedelta
     wide: bool = False
@@ -88,15 +91,17 @@ class Throttle:
 class Reauthenticate:
     """The channel itself is at fault, and takes this status and reason."""
 
+    name: ClassVar[str] = "reauthenticate"
     error: SendError
     status: ChannelStatus
     reason: StatusReason
 
 
 @dataclass(frozen=True, slots=True)
-class Window:
+class WindowRefused:
     """The platform says that its messaging window is closed."""
 
+    name: ClassVar[str] = "window"
     error: SendError
 
 
@@ -104,6 +109,7 @@ class Window:
 class Refused:
     """The peer refused it for good; `gone` when it wants nothing more at all (410)."""
 
+    name: ClassVar[str] = "refused"
     error: SendError
     gone: bool = False
 
@@ -112,6 +118,7 @@ class Refused:
 class Unknown:
     """The request left, wholly or partly, and nobody can say whether it had its effect."""
 
+    name: ClassVar[str] = "unknown"
     error: SendError
 
 
@@ -119,6 +126,7 @@ class Unknown:
 class NotAttempted:
     """It was tried, but nothing left: no name, no address allowed, no connection."""
 
+    name: ClassVar[str] = "not_attempted"
     error: SendError
 
 
@@ -126,13 +134,15 @@ class NotAttempted:
 class NotStarted:
     """It was not even tried: the process is ending, or the shard's lease is."""
 
+    name: ClassVar[str] = "not_started"
+
 
 Outcome: TypeAlias = (
     Accepted
     | Retry
     | Throttle
     | Reauthenticate
-    | Window
+    | WindowRefused
     | Refused
     | Unknown
     | NotAttempted

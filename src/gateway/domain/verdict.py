@@ -7,7 +7,7 @@ from typing import Final, TypeAlias
 
 from gateway.domain.backoff import RetrySchedule
 from gateway.domain.channel import ChannelStatus, StatusReason, hold_reason
-from gateway.domain.conversation import WINDOW_CLOSED_SENTENCE
+from gateway.domain.conversation import WINDOW_CLOSED_SENTENCE, Window, WindowState
 from gateway.domain.delivery import (
     Accepted,
     NotAttempted,
@@ -19,8 +19,9 @@ from gateway.domain.delivery import (
     SendError,
     Throttle,
     Unknown,
-    Window,
+    WindowRefused,
 )
+from gateway.domain.message import MessageStatus
 
 # How long after a call its echo may take, once routing has read all that Kafka has.
 ECHO_WAIT: Final = timedelta(seconds=30)
@@ -28,6 +29,8 @@ ECHO_WAIT: Final = timedelta(seconds=30)
 ACTION_LIFE: Final = timedelta(seconds=10)
 # An endpoint that did nothing but fail for so long is disabled.
 FAILING_LIMIT: Final = timedelta(days=5)
+# The last try is due at the deadline itself and starts a moment later.
+_LATE: Final = timedelta(seconds=5)
 
 WINDOW_CLOSED: Final = SendError(
     "messaging-window-closed",
@@ -45,15 +48,10 @@ class Delivered:
 
 @dataclass(frozen=True, slots=True)
 class RetryDue:
-    """It is tried again at a moment; the whole target rests until `target_until`, if given.
-
-    `wide`: so do all channels of the same Meta app.
-    """
+    """It is tried again at a moment."""
 
     at: datetime
     error: SendError
-    target_until: datetime | None = None
-    wide: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +99,19 @@ class DeadLettered:
     error: SendError
 
 
+@dataclass(frozen=True, slots=True)
+class Cancelled:
+    """Nobody wants it any more: its message was taken back or is there, or its target is gone."""
+
+
+@dataclass(frozen=True, slots=True)
+class TargetHeld:
+    """Its target is held, and so is all that is pending for it."""
+
+
+# What is found out just before a call would start.
+Disposal: TypeAlias = Failed | Cancelled | TargetHeld
+
 Verdict: TypeAlias = (
     Delivered | RetryDue | Untried | Held | Failed | Uncertain | TargetGone | DeadLettered
 )
@@ -112,6 +123,24 @@ class Patience:
 
     deadline_at: datetime | None
     window_closes_at: datetime | None = None
+
+
+CHANNEL_SUSPENDED: Final = SendError(
+    "channel-suspended",
+    "The channel was suspended before the message could be sent.",
+    "Reactivate the channel, then send the message again.",
+)
+CHANNEL_DELETED: Final = SendError(
+    "channel-deleted",
+    "The channel was deleted before the message could be sent.",
+    "Nothing can be sent on a deleted channel.",
+)
+TOO_LATE: Final = SendError(
+    "upstream-failed",
+    "The message could not be sent before its deadline.",
+    "Send the message again if it still makes sense.",
+    retryable=True,
+)
 
 
 def settle_message(
@@ -138,7 +167,7 @@ def settle_message(
         case Reauthenticate(error, status, reason):
             held = hold_reason(status, reason) is not None
             verdict = (Held if held else Failed)(error, status, reason)
-        case Window(error) | Refused(error):
+        case WindowRefused(error) | Refused(error):
             verdict = Failed(error)
         case Retry() | Throttle() | NotAttempted():
             wait = schedule.wait_after(attempt, retry_after=_asked(outcome), chance=chance)
@@ -166,8 +195,7 @@ def settle_event(
             wait = schedule.wait_after(attempt, retry_after=_asked(outcome), chance=chance)
             if wait is None:
                 return DeadLettered(outcome.error)
-            at = now + wait
-            return RetryDue(at, outcome.error, at if isinstance(outcome, Throttle) else None)
+            return RetryDue(now + wait, outcome.error)
 
 
 def settle_action(outcome: Outcome) -> Verdict:
@@ -181,6 +209,50 @@ def settle_action(outcome: Outcome) -> Verdict:
             return Failed(error, status, reason)
         case _:
             return Failed(outcome.error)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sendable:
+    """What decides whether a message may leave now."""
+
+    status: MessageStatus
+    tag: str | None
+    # A private reply goes by the comment's own rule.
+    to_comment: bool
+    deadline_at: datetime | None
+
+
+def judge_message(
+    message: Sendable | None,
+    *,
+    status: ChannelStatus,
+    hold: str | None,
+    window: Window | None,
+    now: datetime,
+) -> Disposal | None:
+    """Return why a message must not leave now; None: it may.
+
+    `window` None: the platform has none. Refusals come in the order deleted, suspended, window.
+    """
+    if message is None or message.status is not MessageStatus.ACCEPTED:
+        return Cancelled()
+    if status is ChannelStatus.DELETED:
+        return Failed(CHANNEL_DELETED)
+    if hold is not None:
+        return TargetHeld()
+    if status is ChannelStatus.SUSPENDED:
+        return Failed(CHANNEL_SUSPENDED)
+    return _judge_time(message, window, now)
+
+
+def _judge_time(message: Sendable, window: Window | None, now: datetime) -> Disposal | None:
+    if window is not None and not message.to_comment:
+        wanted = (WindowState.OPEN, WindowState.HUMAN_AGENT if message.tag else WindowState.OPEN)
+        if window.state not in wanted:
+            return Failed(WINDOW_CLOSED)
+    if message.deadline_at is not None and now > message.deadline_at + _LATE:
+        return Failed(TOO_LATE)
+    return None
 
 
 def _asked(outcome: Outcome) -> timedelta | None:
@@ -205,6 +277,4 @@ def _message_again(
         return Failed(outcome.error)
     # The last try is at the deadline and not before it.
     at = now + wait if deadline is None else max(earliest, min(now + wait, deadline))
-    if isinstance(outcome, Throttle):
-        return RetryDue(at, outcome.error, now + outcome.after, outcome.wide)
     return RetryDue(at, outcome.error)

@@ -21,7 +21,7 @@ from gateway.domain.delivery import (
     Retry,
     SendError,
     Throttle,
-    Window,
+    WindowRefused,
 )
 
 # Where Meta does not say when it will listen again.
@@ -150,7 +150,7 @@ def classify(
             assert rule.reason is not None
             outcome = Reauthenticate(error, rule.status, rule.reason)
         case GraphClass.WINDOW:
-            outcome = Window(error)
+            outcome = WindowRefused(error)
         case GraphClass.PERMANENT:
             outcome = Refused(error)
     return outcome

@@ -212,9 +212,12 @@ class Egress:
                 scheme=place.scheme, host=place.host, port=place.port, target=place.target
             ),
             headers=[
-                ("Host", place.host_header),
-                *headers.items(),
-                ("Content-Length", str(len(body))),
+                (name.encode("ascii", "replace"), value.encode())
+                for name, value in (
+                    ("Host", place.host_header),
+                    *headers.items(),
+                    ("Content-Length", str(len(body))),
+                )
             ],
             content=body,
             extensions={"timeout": {"connect": _CONNECT_BUDGET.total_seconds()}},

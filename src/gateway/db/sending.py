@@ -1,0 +1,112 @@
+"""What a call needs to know beside its delivery: read in few statements for a whole batch."""
+
+from collections.abc import Collection
+from dataclasses import dataclass, fields
+from datetime import datetime
+from typing import Any, Final
+
+from sqlalchemy import select, text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from gateway.db.endpoints import Endpoint
+from gateway.db.meta_apps import MetaApp
+from gateway.db.tables import endpoints, meta_apps
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recipient:
+    """The contact of a conversation."""
+
+    contact_id: str
+    source_contact_id: str
+    name: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PublicEvent:
+    """A row of `events` as an endpoint gets it."""
+
+    id: str
+    type: str
+    account_id: str
+    channel_id: str | None
+    conversation_id: str | None
+    enquiry_id: str | None
+    key: str
+    occurred_at: datetime
+    data: dict[str, Any]
+
+
+_EVENT_COLUMNS: Final = ", ".join(f"e.{field.name}" for field in fields(PublicEvent))
+
+_RECIPIENTS: Final = text(
+    """
+    SELECT v.id AS conversation_id, c.id AS contact_id, c.source_contact_id, c.name
+    FROM conversations v
+    JOIN contacts c ON c.account_id = v.account_id AND c.id = v.contact_id
+    WHERE v.id = ANY(:ids)
+    """
+)
+_MIDS: Final = text(
+    "SELECT id, source_message_id FROM messages "
+    "WHERE id = ANY(:ids) AND source_message_id IS NOT NULL"
+)
+# The day leads to the partition.
+_EVENTS: Final = text(
+    f"""
+    SELECT {_EVENT_COLUMNS}
+    FROM unnest(CAST(:ids AS text[]), CAST(:moments AS timestamptz[])) AS w(id, created_at)
+    JOIN events e ON e.created_at = w.created_at AND e.id = w.id
+    """  # noqa: S608 - constant column names
+)
+
+
+async def find_recipients(
+    connection: AsyncConnection, conversation_ids: Collection[str]
+) -> dict[str, Recipient]:
+    """Return the contacts of conversations, by conversation."""
+    rows = await connection.execute(_RECIPIENTS, {"ids": list(conversation_ids)})
+    return {
+        row.conversation_id: Recipient(
+            contact_id=row.contact_id, source_contact_id=row.source_contact_id, name=row.name
+        )
+        for row in rows
+    }
+
+
+async def find_mids(connection: AsyncConnection, message_ids: Collection[str]) -> dict[str, str]:
+    """Return the source's ids of those messages that have one, by ours."""
+    if not message_ids:
+        return {}
+    rows = await connection.execute(_MIDS, {"ids": list(message_ids)})
+    return {row.id: row.source_message_id for row in rows}
+
+
+async def find_events(
+    connection: AsyncConnection, events: Collection[tuple[str, datetime]]
+) -> dict[str, PublicEvent]:
+    """Return events, named by id and the moment of their row, by id."""
+    rows = await connection.execute(
+        _EVENTS, {"ids": [each[0] for each in events], "moments": [each[1] for each in events]}
+    )
+    return {row["id"]: PublicEvent(**row) for row in rows.mappings()}
+
+
+async def find_apps(connection: AsyncConnection, app_ids: Collection[str]) -> dict[str, MetaApp]:
+    """Return Meta apps by id."""
+    statement = select(*(meta_apps.c[field.name] for field in fields(MetaApp))).where(
+        meta_apps.c.app_id.in_(list(app_ids))
+    )
+    rows = (await connection.execute(statement)).mappings()
+    return {row["app_id"]: MetaApp(**row) for row in rows}
+
+
+async def find_endpoints(
+    connection: AsyncConnection, endpoint_ids: Collection[str]
+) -> dict[str, Endpoint]:
+    """Return endpoints by id, deleted ones included."""
+    statement = select(*(endpoints.c[field.name] for field in fields(Endpoint))).where(
+        endpoints.c.id.in_(list(endpoint_ids))
+    )
+    rows = (await connection.execute(statement)).mappings()
+    return {row["id"]: Endpoint(**row) for row in rows}

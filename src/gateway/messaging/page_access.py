@@ -1,0 +1,27 @@
+"""What calls in the name of a channel's Page need, opened for one use."""
+
+from pydantic import SecretStr
+
+from gateway.db.channels import Channel
+from gateway.db.meta_apps import MetaApp
+from gateway.db.secrets import KeyRing, UndecryptableError
+from gateway.meta.graph import PageAccess
+
+
+def page_access(keyring: KeyRing, channel: Channel, app: MetaApp) -> PageAccess:
+    """Return a Page's access.
+
+    Raises:
+        UndecryptableError: The channel has no token, or a secret cannot be read.
+    """
+    if channel.page_access_token is None:
+        raise UndecryptableError(f"channel {channel.id} has no token")
+    token = keyring.decrypt(
+        bytes(channel.page_access_token), row=channel.secret_row("page_access_token")
+    )
+    return PageAccess(
+        page_id=channel.page_id or channel.source_id,
+        token=SecretStr(token),
+        app_secret=app.open_secrets(keyring)[0],
+        version=app.graph_version,
+    )

@@ -1,0 +1,122 @@
+"""One attempt at a delivery: what is known when it starts, and how its call ended."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol, TypeAlias
+
+from gateway.db.channels import Channel
+from gateway.db.deliveries import Delivery, Due
+from gateway.db.endpoints import Endpoint
+from gateway.db.messages import Message
+from gateway.db.meta_apps import MetaApp
+from gateway.db.sending import PublicEvent, Recipient
+from gateway.domain.delivery import Answer
+from gateway.domain.verdict import Disposal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attempt:
+    """A delivery whose call starts now, and all that the call needs.
+
+    Attributes:
+        delivery: The row as it was claimed.
+        called_at: The product's time of the claim; the platform's time of a message without echo.
+        ends_by: Monotonic time at which the call has ended, whatever the peer does.
+        channel: Of a message or an action.
+        app: Of a Page's channel.
+        recipient: The contact of a message or an action.
+        message: What a delivery of that kind carries.
+        reply_to_mid: The source's id of the message that it answers.
+        endpoint: Where an event goes.
+        event: What a delivery of that kind carries.
+    """
+
+    delivery: Delivery
+    called_at: datetime
+    ends_by: float
+    channel: Channel | None = None
+    app: MetaApp | None = None
+    recipient: Recipient | None = None
+    message: Message | None = None
+    reply_to_mid: str | None = None
+    endpoint: Endpoint | None = None
+    event: PublicEvent | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """An attempt whose call has ended, with what it brought."""
+
+    attempt: Attempt
+    answer: Answer
+
+    @property
+    def delivery_id(self) -> str:
+        """The delivery's id."""
+        return self.attempt.delivery.id
+
+    @property
+    def conversation_id(self) -> str | None:
+        """The conversation to lock, if it carries a message."""
+        delivery = self.attempt.delivery
+        return None if delivery.message_id is None else delivery.conversation_id
+
+
+@dataclass(frozen=True, slots=True)
+class Stopped:
+    """A delivery that must not leave now, which was found out just before its call."""
+
+    due: Due
+    verdict: Disposal
+
+    @property
+    def delivery_id(self) -> str:
+        """The delivery's id."""
+        return self.due.id
+
+    @property
+    def conversation_id(self) -> str | None:
+        """The conversation to lock, if it carries a message."""
+        return None if self.due.message_id is None else self.due.conversation_id
+
+
+@dataclass(frozen=True, slots=True)
+class Unclaimed:
+    """A delivery of whose claim nobody knows whether it was committed: the commit got no answer."""
+
+    due: Due
+    epoch: int
+
+    @property
+    def delivery_id(self) -> str:
+        """The delivery's id."""
+        return self.due.id
+
+    @property
+    def conversation_id(self) -> str | None:
+        """The conversation to lock, if it carries a message."""
+        return None if self.due.message_id is None else self.due.conversation_id
+
+
+# What settlement takes.
+Result: TypeAlias = Ended | Stopped | Unclaimed
+
+
+class Transport(Protocol):
+    """Carries deliveries to one kind of target."""
+
+    async def send(self, attempt: Attempt, *, seconds: float) -> Answer:
+        """Make the call and return what it brought, within so many seconds; never raises.
+
+        Only cancellation gets through: the process is ending, and nobody knows what came of it.
+        """
+        ...
+
+
+# Awaited at named points, for tests that stop a sender where it hurts most.
+Point = Callable[[str], Awaitable[None]]
+
+
+async def go_on(_point: str) -> None:
+    """Stop nowhere."""

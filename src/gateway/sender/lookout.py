@@ -1,0 +1,176 @@
+"""Looks for work: when woken, when shards come, and each second for whatever was not announced."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from datetime import timedelta
+from functools import partial
+from typing import Final
+
+import structlog
+
+from gateway.db.deliveries import find_due, find_in_flight
+from gateway.db.failures import is_transient
+from gateway.db.targets import find_limits
+from gateway.db.unit_of_work import Database
+from gateway.meta.graph import GraphClient
+from gateway.sender import sweeps
+from gateway.sender.board import Board
+from gateway.sender.metrics import IN_FLIGHT, SLOW_TARGETS, UNSETTLED, WAITING
+from gateway.sender.settlement_queue import SettlementQueue
+from gateway.sender.uncertain import end_wait
+
+SWEEP_SECONDS: Final = 1.0
+# What is due so soon is taken in, to leave on the dot.
+_HORIZON: Final = timedelta(seconds=2)
+_PER_TARGET: Final = 100
+_LIMITS_AGE: Final = timedelta(seconds=2)
+# Looking takes a fifth of the time at most.
+_PAUSE: Final = 4
+_LONGEST_PAUSE: Final = 1.0
+
+log = structlog.get_logger()
+
+
+class Lookout:
+    """Finds what is due and puts it on the board."""
+
+    def __init__(
+        self, database: Database, board: Board, settlements: SettlementQueue, graph: GraphClient
+    ) -> None:
+        self._database = database
+        self._board = board
+        self._settlements = settlements
+        self._graph = graph
+        self._gained: set[int] = set()
+        self._due_in: set[int] = set()
+        self._waiting_in: set[int] = set()
+        self._look_now = asyncio.Event()
+        self._mend_now = asyncio.Event()
+
+    def wake(self, shards: Collection[int]) -> None:
+        """Look at shards soon; none means everywhere."""
+        shards = shards or self._board.leases.mine
+        self._due_in.update(shards)
+        self._waiting_in.update(shards)
+        self._look_now.set()
+        self._mend_now.set()
+
+    def gain(self, epochs: Mapping[int, int]) -> None:
+        """Take over shards, with the calls that their former owner may still be making."""
+        self._gained.update(epochs)
+        self.wake(epochs.keys())
+
+    def look_for_more(self) -> None:
+        """Look at targets that have more to send than was taken in."""
+        hungry = self._board.lanes.hungry()
+        if hungry:
+            self._due_in |= hungry
+            self._look_now.set()
+
+    async def run(self) -> None:
+        """Look until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._again_and_again(self._look_now, self._look))
+            group.create_task(self._again_and_again(self._mend_now, self._mend))
+            group.create_task(self._again_and_again(asyncio.Event(), self._sweep))
+            group.create_task(self._again_and_again(asyncio.Event(), self._end_waits))
+
+    async def _again_and_again(
+        self, event: asyncio.Event, work: Callable[[bool], Awaitable[None]]
+    ) -> None:
+        """Do something when its event is set, and each second everywhere."""
+        everywhere_at = 0.0
+        while True:
+            await set_or_timeout(event, SWEEP_SECONDS)
+            event.clear()
+            started = time.monotonic()
+            everywhere = started - everywhere_at >= SWEEP_SECONDS
+            if everywhere:
+                everywhere_at = started
+            await self._guarded(partial(work, everywhere))
+            took = time.monotonic() - started
+            await asyncio.sleep(min(took * _PAUSE, _LONGEST_PAUSE))
+
+    async def _guarded(self, work: Callable[[], Awaitable[None]]) -> None:
+        """Do something that is done again soon; a failure must not end the process."""
+        try:
+            await work()
+        except Exception as error:
+            if is_transient(error):
+                log.warning("sender.look_failed", error=type(error).__name__)
+            else:
+                log.exception("sender.look_failed")
+
+    async def _look(self, everywhere: bool) -> None:  # noqa: FBT001 - `_again_and_again` calls it
+        mine = self._board.leases.mine
+        shards = set(mine) if everywhere else self._due_in & mine.keys()
+        self._due_in = set()
+        gained = self._gained & mine.keys()
+        shards |= gained
+        if not shards:
+            return
+        lanes = self._board.lanes
+        async with self._database.engine.connect() as connection:
+            now = self._board.clock.now()
+            running = await find_in_flight(connection, gained) if gained else []
+            due = await find_due(connection, shards, horizon=now + _HORIZON, per_target=_PER_TARGET)
+            asked = lanes.need_limits(
+                {each.target_id for each in due}, older_than=now - _LIMITS_AGE
+            )
+            limits = await find_limits(connection, asked) if asked else []
+        self._gained -= gained
+        self._board.occupy(running)
+        mine = self._board.leases.mine
+        lanes.offer([each for each in due if each.shard in mine], now=now, page=_PER_TARGET)
+        lanes.limit(limits, now=now)
+        self._board.go.set()
+
+    async def _mend(self, everywhere: bool) -> None:  # noqa: FBT001 - `_again_and_again` calls it
+        mine = self._board.leases.mine
+        shards: Sequence[int] = sorted(mine if everywhere else self._waiting_in & mine.keys())
+        self._waiting_in = set()
+        self._board.offer(await sweeps.mend_lanes(self._database, shards))
+
+    async def _sweep(self, _everywhere: bool) -> None:  # noqa: FBT001 - `_again_and_again` calls it
+        board = self._board
+        shards = list(board.leases.mine)
+        if shards:
+            for ended in await sweeps.end_unseen_calls(self._database, shards, mine=board.own):
+                self._settlements.put(ended)
+            board.offer(await sweeps.release_lanes(self._database, shards))
+            await sweeps.release_stranded(self._database, shards)
+            await self._end_foreign(shards)
+        board.lanes.tidy(now=board.clock.now())
+        IN_FLIGHT.set(len(board.lanes.in_flight))
+        WAITING.set(board.lanes.waiting)
+        SLOW_TARGETS.set(board.lanes.slow_targets)
+        UNSETTLED.set(len(self._settlements))
+
+    async def _end_foreign(self, shards: Collection[int]) -> None:
+        """Free the lanes of calls that other processes have settled meanwhile."""
+        foreign = self._board.foreign
+        if not foreign:
+            return
+        async with self._database.engine.connect() as connection:
+            running = {row.id for row in await find_in_flight(connection, shards)}
+        for delivery_id in foreign - running:
+            self._board.end(delivery_id, slow=None)
+        self._board.go.set()
+
+    async def _end_waits(self, _everywhere: bool) -> None:  # noqa: FBT001 - `_again_and_again` calls it
+        shards = list(self._board.leases.mine)
+        if not shards:
+            return
+        now = self._board.clock.now()
+        for delivery in await sweeps.find_ended_waits(self._database, shards, now=now):
+            self._board.offer(await end_wait(self._database, self._graph, delivery))
+
+
+async def set_or_timeout(event: asyncio.Event, seconds: float) -> None:
+    """Return once an event is set, or so many seconds have passed."""
+    try:
+        async with asyncio.timeout(seconds):
+            await event.wait()
+    except TimeoutError:
+        pass

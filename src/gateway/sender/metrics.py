@@ -1,0 +1,35 @@
+"""What the sender counts; labels name kinds and outcomes, never tenants."""
+
+from typing import Final
+
+from prometheus_client import Counter, Gauge, Histogram
+
+ATTEMPTS: Final = Counter(
+    "gateway_delivery_attempts_total",
+    "Attempts at deliveries, by kind of target and outcome.",
+    ["target_kind", "outcome"],
+)
+SECONDS: Final = Histogram(
+    "gateway_delivery_attempt_seconds",
+    "How long attempts took, by kind of target.",
+    ["target_kind"],
+    buckets=(0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 15),
+)
+GRAPH_ERRORS: Final = Counter(
+    "gateway_graph_errors_total",
+    "Errors that Graph answered, by code; `other` for those that the table does not know.",
+    ["code"],
+)
+IN_FLIGHT: Final = Gauge("gateway_sender_in_flight", "Deliveries whose calls are under way.")
+WAITING: Final = Gauge("gateway_sender_waiting", "Deliveries known to be due that have not left.")
+SLOW_TARGETS: Final = Gauge(
+    "gateway_sender_slow_targets", "Targets that hang or take no connection."
+)
+UNSETTLED: Final = Gauge(
+    "gateway_sender_unsettled", "Calls that have ended and are not settled yet."
+)
+UNCERTAIN: Final = Counter(
+    "gateway_messages_uncertain_total",
+    "Messages whose outcome stayed unknown, by what was done: ask, resend or shown.",
+    ["decision"],
+)

@@ -1,0 +1,80 @@
+"""Messages and actions to people, through Graph."""
+
+from datetime import timedelta
+from typing import Final
+
+import structlog
+
+from gateway.db.secrets import KeyRing, UndecryptableError
+from gateway.domain.delivery import Answer, NotAttempted, SendError
+from gateway.messaging.page_access import page_access
+from gateway.meta.graph import GraphClient
+from gateway.meta.sending import PageAction, PageMessage
+from gateway.sender.attempts import Attempt
+
+log = structlog.get_logger()
+
+UNREADABLE_SECRET: Final = SendError(
+    "internal-error",
+    "A secret that the call needs cannot be read.",
+    "Tell whoever runs the gateway to look into its encryption keys.",
+    retryable=True,
+)
+# Rows that go together go together; this is for the day on which they do not.
+NOTHING_TO_SEND: Final = SendError(
+    "internal-error",
+    "Something that belongs to the delivery is missing from the database.",
+    "Tell whoever runs the gateway.",
+    retryable=True,
+)
+
+
+class GraphTransport:
+    """Sends in the name of Pages."""
+
+    def __init__(self, graph: GraphClient, *, keyring: KeyRing) -> None:
+        self._graph = graph
+        self._keyring = keyring
+
+    async def send(self, attempt: Attempt, *, seconds: float) -> Answer:
+        """Send a message or show an action."""
+        channel, app, recipient = attempt.channel, attempt.app, attempt.recipient
+        if channel is None or app is None or recipient is None:
+            return Answer(outcome=NotAttempted(NOTHING_TO_SEND))
+        try:
+            access = page_access(self._keyring, channel, app)
+        except UndecryptableError:
+            log.error("secret.undecryptable", channel_id=channel.id)  # noqa: TRY400 - no traceback: it might show the secret
+            return Answer(outcome=NotAttempted(UNREADABLE_SECRET))
+        budget = timedelta(seconds=seconds)
+        if attempt.message is None:
+            action = page_action(attempt, recipient.source_contact_id)
+            return await self._graph.send_action(access, action, budget=budget)
+        message = page_message(attempt, recipient.source_contact_id)
+        return await self._graph.send_message(access, message, budget=budget)
+
+
+def page_message(attempt: Attempt, contact_id: str) -> PageMessage:
+    """Return an attempt's message as Graph is given it; its metadata names the attempt."""
+    message = attempt.message
+    assert message is not None
+    return PageMessage(
+        contact_id=contact_id,
+        content=message.content,
+        metadata=f"{message.id}.{attempt.delivery.attempt}",
+        tag=message.tag,
+        reply_to_mid=attempt.reply_to_mid,
+        persona_id=message.persona_id,
+        comment_id=message.comment_id,
+    )
+
+
+def page_action(attempt: Attempt, contact_id: str) -> PageAction:
+    """Return an attempt's action as Graph is given it."""
+    payload = attempt.delivery.payload or {}
+    return PageAction(
+        contact_id=contact_id,
+        action=payload["action"],
+        mid=payload.get("source_message_id"),
+        reaction=payload.get("reaction"),
+    )

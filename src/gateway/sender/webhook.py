@@ -1,0 +1,287 @@
+"""Signed webhooks: messages to third parties, events to endpoints.
+
+Standard Webhooks: the same `webhook-id` on each retry, a new timestamp, a signature for each secret
+that is valid. What nobody answered is simply sent again: receivers drop repeats by the id.
+"""
+
+import base64
+import json
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+import structlog
+
+from gateway import __version__
+from gateway.clock import Clock, true_now
+from gateway.contracts.webhooks import MESSAGE_SEND, webhook_body
+from gateway.db.secrets import KeyRing, UndecryptableError
+from gateway.domain import ids
+from gateway.domain.backoff import parse_retry_after
+from gateway.domain.delivery import (
+    Accepted,
+    Answer,
+    NotAttempted,
+    Outcome,
+    Refused,
+    Retry,
+    SendError,
+    Throttle,
+    printable,
+)
+from gateway.messaging.resources import message_resource
+from gateway.net.egress import Egress, EgressAnswer, NoAnswerError, UnreachableError
+from gateway.net.signing import sign
+from gateway.sender.attempts import Attempt
+from gateway.sender.page import NOTHING_TO_SEND, UNREADABLE_SECRET
+
+log = structlog.get_logger()
+
+# How long a target rests that asked for it without saying for how long.
+THROTTLE_WAIT: Final = timedelta(seconds=5)
+_OK: Final = range(200, 300)
+_GONE: Final = 410
+_THROTTLES: Final = frozenset({429, 502, 503, 504})
+_MAX_MESSAGE_ID: Final = 255
+_GONE_REMEDY: Final = "The webhook wants nothing more (410); give it a new address."
+_REMEDY: Final = "See that the webhook answers 2xx within ten seconds; it is tried again by itself."
+
+
+class ThirdPartyTransport:
+    """POSTs messages to the outgoing webhooks of third-party channels."""
+
+    def __init__(self, egress: Egress, *, keyring: KeyRing, clock: Clock) -> None:
+        self._egress = egress
+        self._keyring = keyring
+        self._clock = clock
+
+    async def send(self, attempt: Attempt, *, seconds: float) -> Answer:
+        """POST a message; a 2xx answer may tell the third party's own id of it."""
+        channel, delivery = attempt.channel, attempt.delivery
+        if channel is None or attempt.message is None:
+            return Answer(outcome=NotAttempted(NOTHING_TO_SEND))
+        try:
+            secrets = open_secrets(
+                self._keyring,
+                channel.signing_secret,
+                channel.previous_signing_secret,
+                channel.previous_signing_secret_expires_at,
+                rows=(
+                    channel.secret_row("signing_secret"),
+                    channel.secret_row("previous_signing_secret"),
+                ),
+                now=self._clock.now(),
+            )
+        except UndecryptableError:
+            log.error("secret.undecryptable", channel_id=channel.id)  # noqa: TRY400 - no traceback: it might show the secret
+            return Answer(outcome=NotAttempted(UNREADABLE_SECRET))
+        return await post(
+            self._egress,
+            channel.outgoing_webhook_url or "",
+            message_body(attempt),
+            # An event's id that no event has: unique to the delivery, the same on each retry.
+            webhook_id=ids.EVENT + delivery.id.removeprefix(ids.DELIVERY),
+            attempt=attempt,
+            secrets=secrets,
+            authentication={},
+            seconds=seconds,
+        )
+
+
+class EndpointTransport:
+    """POSTs events to endpoints."""
+
+    def __init__(self, egress: Egress, *, keyring: KeyRing, clock: Clock) -> None:
+        self._egress = egress
+        self._keyring = keyring
+        self._clock = clock
+
+    async def send(self, attempt: Attempt, *, seconds: float) -> Answer:
+        """POST an event."""
+        endpoint, event = attempt.endpoint, attempt.event
+        if endpoint is None or event is None:
+            return Answer(outcome=NotAttempted(NOTHING_TO_SEND))
+        try:
+            secrets = open_secrets(
+                self._keyring,
+                endpoint.signing_secret,
+                endpoint.previous_signing_secret,
+                endpoint.previous_signing_secret_expires_at,
+                rows=(
+                    endpoint.secret_row("signing_secret"),
+                    endpoint.secret_row("previous_signing_secret"),
+                ),
+                now=self._clock.now(),
+            )
+            authentication = authentication_headers(
+                endpoint.authentication_kind, endpoint.open_authentication(self._keyring)
+            )
+        except UndecryptableError:
+            log.error("secret.undecryptable", endpoint_id=endpoint.id)  # noqa: TRY400 - no traceback: it might show the secret
+            return Answer(outcome=NotAttempted(UNREADABLE_SECRET))
+        return await post(
+            self._egress,
+            endpoint.url,
+            event_body(attempt),
+            webhook_id=event.id,
+            attempt=attempt,
+            secrets=secrets,
+            authentication=authentication,
+            seconds=seconds,
+        )
+
+
+async def post(
+    egress: Egress,
+    url: str,
+    body: bytes,
+    *,
+    webhook_id: str,
+    attempt: Attempt,
+    secrets: Sequence[str],
+    authentication: Mapping[str, str],
+    seconds: float,
+) -> Answer:
+    """POST a signed webhook and return what it brought."""
+    delivery = attempt.delivery
+    headers = {
+        **sign(body, webhook_id=webhook_id, at=true_now(), signing_secrets=secrets),
+        "Content-Type": "application/json",
+        "User-Agent": f"channel-gateway/{__version__}",
+        "X-Gateway-Attempt": str(delivery.attempt),
+    }
+    if delivery.traceparent is not None:
+        headers["traceparent"] = delivery.traceparent
+    ours = {name.lower() for name in headers}
+    extra = {name: value for name, value in authentication.items() if name.lower() not in ours}
+    started = time.monotonic()
+    answer: EgressAnswer | None = None
+    slow = False
+    try:
+        answer = await egress.post(
+            url,
+            headers={**extra, **headers},
+            body=body,
+            budget=timedelta(seconds=seconds),
+            scope=delivery.target_id,
+        )
+    except UnreachableError as error:
+        code = "address-not-allowed" if error.denied else "upstream-failed"
+        outcome: Outcome = NotAttempted(SendError(code, str(error), _REMEDY, retryable=True))
+        slow = error.slow
+    except NoAnswerError as error:
+        outcome = Retry(SendError("upstream-failed", str(error), _REMEDY, retryable=True))
+        slow = error.slow
+    else:
+        outcome = judge(answer, now=true_now())
+    return Answer(
+        outcome=outcome,
+        status=None if answer is None else answer.status,
+        milliseconds=round((time.monotonic() - started) * 1000),
+        body=None if answer is None else printable(answer.body),
+        slow=slow,
+    )
+
+
+def judge(answer: EgressAnswer, *, now: datetime) -> Outcome:
+    """Return what a webhook's answer comes to; `now` is true time."""
+    if answer.status in _OK:
+        return Accepted(_message_id(answer.body))
+    error = SendError(
+        "upstream-failed", f"The webhook answered {answer.status}.", _REMEDY, retryable=True
+    )
+    if answer.status == _GONE:
+        return Refused(replace(error, retryable=False, remedy=_GONE_REMEDY), gone=True)
+    after = parse_retry_after(answer.header_values("retry-after"), now=now)
+    if answer.status in _THROTTLES:
+        return Throttle(error, after or THROTTLE_WAIT)
+    return Retry(error, after)
+
+
+def message_body(attempt: Attempt) -> bytes:
+    """Return the body that carries a message to a third party."""
+    message, recipient = attempt.message, attempt.recipient
+    assert message is not None
+    assert recipient is not None
+    contact = {
+        "id": recipient.contact_id,
+        "source_contact_id": recipient.source_contact_id,
+        "name": recipient.name,
+    }
+    return webhook_body(
+        MESSAGE_SEND,
+        timestamp=message.accepted_at,
+        data={
+            "message": message_resource(message),
+            "contact": contact,
+            "reply_to_source_message_id": attempt.reply_to_mid,
+        },
+        account_id=message.account_id,
+        channel_id=message.channel_id,
+        conversation_id=message.conversation_id,
+        enquiry_id=message.enquiry_id,
+    )
+
+
+def event_body(attempt: Attempt) -> bytes:
+    """Return the body that carries an event to an endpoint; the same on each attempt."""
+    event = attempt.event
+    assert event is not None
+    return webhook_body(
+        event.type,
+        timestamp=event.occurred_at,
+        data=event.data,
+        account_id=event.account_id,
+        channel_id=event.channel_id,
+        conversation_id=event.conversation_id,
+        enquiry_id=event.enquiry_id,
+    )
+
+
+def authentication_headers(kind: str, secret: Mapping[str, Any]) -> dict[str, str]:
+    """Return the header by which an endpoint knows us, if it wants one."""
+    match kind:
+        case "bearer":
+            return {"Authorization": f"Bearer {secret['token']}"}
+        case "basic":
+            pair = f"{secret['username']}:{secret['password']}".encode()
+            return {"Authorization": "Basic " + base64.b64encode(pair).decode()}
+        case "header":
+            return {secret["name"]: secret["value"]}
+        case _:
+            return {}
+
+
+def open_secrets(
+    keyring: KeyRing,
+    present: bytes | None,
+    previous: bytes | None,
+    previous_expires_at: datetime | None,
+    *,
+    rows: tuple[str, str],
+    now: datetime,
+) -> list[str]:
+    """Return the signing secrets that are valid now, the present one first.
+
+    Raises:
+        UndecryptableError: There is none, or one cannot be read.
+    """
+    if present is None:
+        raise UndecryptableError(f"no secret in {rows[0]}")
+    secrets = [keyring.decrypt(bytes(present), row=rows[0])]
+    if previous is not None and (previous_expires_at is None or now < previous_expires_at):
+        secrets.append(keyring.decrypt(bytes(previous), row=rows[1]))
+    return secrets
+
+
+def _message_id(body: bytes) -> str | None:
+    try:
+        document = json.loads(body)
+    except (ValueError, RecursionError):
+        return None
+    given = document.get("message_id") if isinstance(document, dict) else None
+    if isinstance(given, str) and 0 < len(given) <= _MAX_MESSAGE_ID and given.isprintable():
+        return given
+    return None
