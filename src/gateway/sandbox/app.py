@@ -11,7 +11,7 @@ from gateway.clock import SystemClock
 from gateway.sandbox.assets import Assets
 from gateway.sandbox.chat import Chat
 from gateway.sandbox.control import Control
-from gateway.sandbox.courier import Courier
+from gateway.sandbox.courier import CONNECTIONS, Courier
 from gateway.sandbox.drills import AdvanceClock, Drills
 from gateway.sandbox.exchange import Exchange
 from gateway.sandbox.faults import Faults
@@ -58,7 +58,7 @@ def create_sandbox(
         timeout=None,  # noqa: S113 - see above
         trust_env=False,
         follow_redirects=False,
-        limits=httpx.Limits(max_connections=128, keepalive_expiry=2),
+        limits=httpx.Limits(max_connections=CONNECTIONS, keepalive_expiry=2),
     )
     courier = Courier(
         client=client,

@@ -1,7 +1,8 @@
 """Posts webhooks as Meta does: in order while all is well, again and again when it is not.
 
-A webhook that is not answered 200 within five seconds is posted again at once, a few times, then
-less and less often; newer ones overtake it meanwhile. A Page whose webhooks fail for a quarter of
+Webhooks of one thread wait for one another, those of different threads do not. One that is not
+answered 200 within five seconds is posted again at once, a few times, then less and less often;
+newer ones overtake it meanwhile. A Page whose webhooks fail for a quarter of
 an hour raises an alert, after an hour its app is unsubscribed from it and what waited is dropped.
 Meta does not publish the schedule of that hour; this one is ours. All of it runs on the sandbox's
 clock, so that a drill can see the hour in a second.
@@ -10,10 +11,11 @@ clock, so that a drill can see the hour in a second.
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, Final
 from urllib.parse import urlsplit
+from weakref import WeakValueDictionary
 
 import httpx
 
@@ -30,8 +32,8 @@ RETRY_DELAYS: Final = tuple(
     for seconds in (0, 1, 2, 5, 10, 20, 30, 60, 120, 240, 480, 600, 600, 900, 900)
 )
 HOURLY_RETRIES: Final = 35
+CONNECTIONS: Final = 100
 
-_SIDE_BY_SIDE: Final = 32
 _OK: Final = 200
 _ANSWER_BYTES: Final = 64 * 1024
 
@@ -42,6 +44,7 @@ class Posting:
 
     app: App
     page: Page
+    thread: str
     topic: str
     body: bytes
     due: datetime | None = None
@@ -62,12 +65,8 @@ class Posting:
 
 @dataclass(slots=True)
 class _Line:
-    """The webhooks of one Page to one app, and since when they fail."""
+    """All webhooks of one Page to one app: since when they fail."""
 
-    turn: asyncio.Lock = field(default_factory=asyncio.Lock)
-    side_by_side: asyncio.Semaphore = field(
-        default_factory=lambda: asyncio.Semaphore(_SIDE_BY_SIDE)
-    )
     failing_since: datetime | None = None
     alerted: bool = False
     generation: int = 0
@@ -95,6 +94,10 @@ class Courier:
         self._group: asyncio.TaskGroup | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._lines: dict[tuple[str, str], _Line] = {}
+        # A turn lives for as long as a webhook of its thread waits for it or has it.
+        self._turns: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
+        # Taken before the five seconds begin: who waits for a connection has not been sent yet.
+        self._connections = asyncio.Semaphore(CONNECTIONS)
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -129,7 +132,7 @@ class Courier:
                 posting.tried.set()
                 return posting
             case "duplicate":
-                self._start(Posting(posting.app, posting.page, posting.topic, posting.body))
+                self._start(replace(posting, tried=asyncio.Event()))
             case "forge":
                 posting.forged = True
             case _:
@@ -156,7 +159,7 @@ class Courier:
         generation = line.generation
         if posting.due is not None:
             await self._timeline.until(posting.due)
-        async with _turn(line):
+        async with self._turn(posting, line):
             delivered = await self._attempt(posting, line)
         delays = (*RETRY_DELAYS, *[timedelta(hours=1)] * HOURLY_RETRIES)
         for delay in delays:
@@ -165,8 +168,7 @@ class Courier:
             await self._timeline.until(self._timeline.now() + delay)
             if line.generation != generation:
                 return
-            async with line.side_by_side:
-                delivered = await self._attempt(posting, line)
+            delivered = await self._attempt(posting, line)
 
     async def _attempt(self, posting: Posting, line: _Line) -> bool:
         posting.attempts += 1
@@ -215,7 +217,30 @@ class Courier:
             line.alerted = False
             line.generation += 1
 
+    @contextlib.asynccontextmanager
+    async def _turn(self, posting: Posting, line: _Line) -> AsyncIterator[None]:
+        """Wait for the thread's webhooks before this one; while the line fails, nobody waits."""
+        key = (posting.app.app_id, posting.thread)
+        turn = self._turns.get(key)
+        if turn is None:
+            turn = self._turns[key] = asyncio.Lock()
+        await turn.acquire()
+        if line.failing_since is None:
+            try:
+                yield
+            finally:
+                turn.release()
+        else:
+            turn.release()
+            yield
+
     async def _exchange(
+        self, request: httpx.Request, *, notes: Mapping[str, Any]
+    ) -> tuple[int | None, str]:
+        async with self._connections:
+            return await self._exchange_now(request, notes=notes)
+
+    async def _exchange_now(
         self, request: httpx.Request, *, notes: Mapping[str, Any]
     ) -> tuple[int | None, str]:
         began = self._timeline.now()
@@ -252,21 +277,6 @@ class Courier:
 
     def _line(self, page: Page, app: App) -> _Line:
         return self._lines.setdefault((page.page_id, app.app_id), _Line())
-
-
-@contextlib.asynccontextmanager
-async def _turn(line: _Line) -> AsyncIterator[None]:
-    """Wait for the webhooks before this one, unless the line is failing: then nobody waits."""
-    await line.turn.acquire()
-    if line.failing_since is None:
-        try:
-            yield
-        finally:
-            line.turn.release()
-        return
-    line.turn.release()
-    async with line.side_by_side:
-        yield
 
 
 def _unsent(posting: Posting, now: datetime, fault: Fault) -> Record:

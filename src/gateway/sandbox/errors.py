@@ -112,9 +112,7 @@ _CATALOGUE: Final[Mapping[tuple[int, int | None], _Known]] = {
     (102, None): _Known(400, "API session has expired or is not valid"),
     (104, None): _Known(400, "An access token is required to request this resource."),
     (190, None): _Known(400, "Invalid OAuth access token."),
-    (190, 458): _Known(
-        400, "Error validating access token: The user has removed the app."
-    ),
+    (190, 458): _Known(400, "Error validating access token: The user has removed the app."),
     (190, 459): _Known(
         400, "Error validating access token: You cannot access the app till you log in to facebook."
     ),

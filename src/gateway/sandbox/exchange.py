@@ -223,7 +223,9 @@ class Exchange:
                 now=now,
             )
             due = None if after is None else self._timeline.now() + after
-            postings.append(self._courier.post(Posting(app, page, name, body, due=due)))
+            postings.append(
+                self._courier.post(Posting(app, page, thread.conversation_id, name, body, due=due))
+            )
         return postings
 
     def _take_note(self, thread: Thread, item: Item) -> str | None:
