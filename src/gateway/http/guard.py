@@ -42,7 +42,7 @@ class Limits:
     write_stall_seconds: float = 30.0
     keep_alive_seconds: int = 75
     connections_per_peer: int = 512
-    unread_bytes: int = 32 * 1024 * 1024
+    unread_bytes: int = 16 * 1024 * 1024
     is_upload: Callable[[str], bool] = lambda _path: False
 
     @classmethod

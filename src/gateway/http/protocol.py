@@ -30,6 +30,7 @@ from gateway.http.problems import (
     problem_body,
 )
 
+_READ_BYTES: Final = 64 * 1024
 # Of a pipelined request, before its turn has come.
 _EARLY_BYTES: Final = 64 * 1024
 # A peer that still sends when it is refused would lose the answer if the socket closed at once.
@@ -126,6 +127,9 @@ class GuardedProtocol(ZttpProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Take the connection, or end it where the peer has too many."""
         super().connection_made(transport)
+        if hasattr(transport, "max_size"):
+            # asyncio reads 256 KiB at once, from each of many sockets before anything is looked at.
+            transport.max_size = _READ_BYTES
         if not self._guard.admit(self, self.client[0] if self.client else None):
             self._phase = _Phase.REFUSED
             transport.abort()
@@ -181,8 +185,7 @@ class GuardedProtocol(ZttpProtocol):
     def on_response_complete(self) -> None:
         """Wait for the next request; an answer before the request's end is the last one."""
         if self._phase is _Phase.BODY:
-            self._guard.body_ended(self)
-            self._enter(_Phase.REFUSED, _LINGER_SECONDS)
+            self._stop_reading()
             self._end_writing()
         elif self._phase is _Phase.ANSWER:
             self._enter(_Phase.IDLE, None)
@@ -200,9 +203,8 @@ class GuardedProtocol(ZttpProtocol):
         if self._phase is _Phase.REFUSED:
             return
         CUT_OFF.labels(refusal.kind.slug).inc()
-        self._guard.body_ended(self)
-        self._enter(_Phase.REFUSED, _LINGER_SECONDS)
         cycle = self._cycle()
+        self._stop_reading()
         if cycle is not None:
             cycle.disconnected = True
             cycle.message_event.set()
@@ -304,6 +306,16 @@ class GuardedProtocol(ZttpProtocol):
 
     def _is_refused(self) -> bool:
         return self._phase is _Phase.REFUSED
+
+    def _stop_reading(self) -> None:
+        self._guard.body_ended(self)
+        self._enter(_Phase.REFUSED, _LINGER_SECONDS)
+        # What the parser and the request hold is of no use any more, and may be much.
+        self.conn = zttp.Connection(zttp.SERVER)
+        cycle: RequestResponseCycle | None = self.cycle
+        if cycle is not None:
+            cycle.conn = self.conn
+            cycle.body = bytearray()
 
     def _end_writing(self) -> None:
         # The peer may still be sending; if the socket closed now, it could lose the answer.
