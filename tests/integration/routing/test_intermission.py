@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from tests.support.desk import Desk, desk
@@ -15,7 +16,7 @@ async def at(database_url: str) -> AsyncIterator[Desk]:
         yield opened
 
 
-async def ongoing(at: Desk, **columns: object) -> tuple[str, str, str]:
+async def ongoing(at: Desk, **columns: Any) -> tuple[str, str, str]:
     """Return a channel, its agent, and an enquiry that the agent has accepted."""
     ada = await at.agent()
     channel = await at.channel(ada, **columns)
