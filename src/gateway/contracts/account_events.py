@@ -1,0 +1,104 @@
+"""What the public events beside conversations tell: of contacts, channels and endpoints."""
+
+from pydantic import Field
+
+from gateway.contracts.event_values import Fact
+from gateway.contracts.resources import Channel, Contact, Endpoint
+
+
+class AboutContact(Fact):
+    """A contact as it stands after the event."""
+
+    contact: Contact
+
+
+class ContactCreated(AboutContact):
+    """Somebody wrote or was met for the first time."""
+
+
+class ContactUpdated(AboutContact):
+    """The profile of a contact changed."""
+
+
+class ContactBlocked(AboutContact):
+    """What the contact writes is stored, and opens nothing any more."""
+
+
+class ContactUnblocked(AboutContact):
+    """The contact may open enquiries again."""
+
+
+class ErasedContact(Fact):
+    """What is left of a contact."""
+
+    id: str
+    channel_id: str
+
+
+class ContactErased(Fact):
+    """Everything that was known of a contact was deleted; receivers should delete theirs too."""
+
+    contact: ErasedContact
+
+
+class AboutChannel(Fact):
+    """A channel as it stands after the event, without any secret."""
+
+    channel: Channel
+    reason: str | None = Field(
+        description="The channel's `status_reason`.", examples=["token_expired", None]
+    )
+    detail: str | None = Field(description="What happened, for people.")
+    remedy: str | None = Field(description="What to do about it, for people.")
+
+
+class ChannelCreated(AboutChannel):
+    """A channel was made."""
+
+
+class ChannelUpdated(AboutChannel):
+    """Settings of a channel changed."""
+
+
+class ChannelActivated(AboutChannel):
+    """A channel works: for the first time, or again; messages that were held leave now."""
+
+
+class ChannelDegraded(AboutChannel):
+    """A channel works in part; `remedy` says what to do."""
+
+
+class ChannelDisconnected(AboutChannel):
+    """Nothing can be sent on a channel; messages are held until it is connected again."""
+
+
+class ChannelSuspended(AboutChannel):
+    """A channel was suspended by its account: what comes in is kept, nothing is sent."""
+
+
+class ChannelDeleted(AboutChannel):
+    """A channel was deleted; its history stays readable."""
+
+
+class ChannelTokenExpiring(AboutChannel):
+    """The Page's token will expire: re-authenticate the channel before it does."""
+
+    days_left: int = Field(examples=[14, 7, 1])
+
+
+class AboutEndpoint(Fact):
+    """An endpoint as it stands after the event, without any secret."""
+
+    endpoint: Endpoint
+
+
+class EndpointPaused(AboutEndpoint):
+    """An endpoint was paused; its deliveries are kept."""
+
+
+class EndpointResumed(AboutEndpoint):
+    """An endpoint takes deliveries again, those that were kept first."""
+
+
+class EndpointDisabled(AboutEndpoint):
+    """An endpoint failed for days or said that it is gone; its deliveries are kept."""
