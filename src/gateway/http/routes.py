@@ -93,7 +93,7 @@ class GatewayRoute(APIRoute):
         return answer
 
 
-class _ParsedRequest(Request):
+class ParsedRequest(Request):
     """A request whose body our own parser has read."""
 
     def __init__(self, request: Request, body: bytes, document: Json) -> None:
@@ -189,7 +189,7 @@ async def _read(
         )
     if idempotent is not None:
         idempotent.describe(document)
-    return _ParsedRequest(request, raw, document)
+    return ParsedRequest(request, raw, document)
 
 
 async def _answer(

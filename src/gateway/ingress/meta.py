@@ -1,0 +1,245 @@
+"""Where Meta posts: `GET` and `POST /webhooks/meta/{app_id}`.
+
+A plain ASGI application: this is the hot path, and nothing here needs a framework. The body is read
+under a limit, its signature checked over the raw bytes, and only then is it parsed. 200 is answered
+once every event is durable on Kafka. Refusals before the signature holds are fixed texts; after it
+nothing is refused, as Meta would only send it again and in the end unsubscribe the Page.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime
+from typing import Final, Protocol
+from urllib.parse import parse_qs, unquote
+
+import structlog
+from prometheus_client import Counter, Histogram
+from starlette.responses import PlainTextResponse, Response
+from starlette.types import Message, Receive, Scope, Send
+
+from gateway.broker.records import NewRecord
+from gateway.clock import Clock
+from gateway.contracts.inbound import InboundEvent
+from gateway.contracts.topics import INBOUND
+from gateway.domain import ids
+from gateway.errors import (
+    BodyTooLargeError,
+    GatewayError,
+    InvalidSignatureError,
+    MissingParameterError,
+    NotFoundError,
+    UnsupportedMediaTypeError,
+    VerifyTokenMismatchError,
+)
+from gateway.http.problems import (
+    METHOD_NOT_ALLOWED,
+    plain_problem,
+    problem_response,
+    problem_type_of,
+)
+from gateway.ingress.secrets import SecretCache
+from gateway.meta.challenge import ChallengeRefusal, Echo, answer_challenge
+from gateway.meta.normalise import Normalised, normalise
+from gateway.meta.signature import verify
+
+PREFIX: Final = "/webhooks/meta/"
+# Parsing a body of this size takes longer than other requests should wait.
+_LARGE_BYTES: Final = 128 * 1024
+
+_REQUESTS = Counter(
+    "gateway_ingress_requests_total", "Webhooks from Meta, by what was answered.", ["answer"]
+)
+_EVENTS = Counter("gateway_ingress_events_total", "Events made of webhooks, by type.", ["type"])
+_WITHOUT_EVENT = Counter(
+    "gateway_ingress_without_event_total", "What held no item, by what it was.", ["what"]
+)
+_ODDITIES = Counter("gateway_ingress_oddities_total", "What was read all the same.", ["what"])
+_SECONDS = Histogram(
+    "gateway_ingress_seconds",
+    "From a webhook's header to its 200.",
+    buckets=(0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5),
+)
+
+log = structlog.get_logger()
+
+
+class Producer(Protocol):
+    """Makes records durable."""
+
+    async def produce_all(self, records: Sequence[NewRecord], *, timeout: float) -> None:  # noqa: ASYNC109
+        """Return once all are durable, or raise `NotDurableError` when time is up."""
+        ...
+
+
+class _ClientGoneError(Exception):
+    """Who sent the request hung up before its end."""
+
+
+class MetaWebhooks:
+    """The ASGI application behind `/webhooks/meta/…`."""
+
+    def __init__(
+        self,
+        *,
+        secrets: SecretCache,
+        producer: Producer,
+        clock: Clock,
+        body_bytes: int,
+        produce_seconds: float,
+        new_traceparent: Callable[[], str | None] = lambda: None,
+    ) -> None:
+        """Take what it works with.
+
+        Args:
+            secrets: Tells the apps' secrets.
+            producer: Makes events durable.
+            clock: The product's.
+            body_bytes: The largest body that is read.
+            produce_seconds: How long events may take to become durable.
+            new_traceparent: Begins a trace; what Meta's request says about one is not believed.
+        """
+        self._secrets = secrets
+        self._producer = producer
+        self._clock = clock
+        self._body_bytes = body_bytes
+        self._produce_seconds = produce_seconds
+        self._new_traceparent = new_traceparent
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        request_id = ids.new_id("req")
+        try:
+            response = await self._answer(scope, receive)
+        except _ClientGoneError:
+            _REQUESTS.labels(answer="client-gone").inc()
+            return
+        except GatewayError as error:
+            slug = problem_type_of(error).slug
+            _REQUESTS.labels(answer=slug).inc()
+            log.info("webhook.refused", problem=slug, request_id=request_id)
+            response = problem_response(error, instance=request_id)
+            if isinstance(error, BodyTooLargeError):
+                # The rest of the body is not read, so the connection cannot serve another request.
+                response.headers["Connection"] = "close"
+        response.headers["X-Request-Id"] = request_id
+        await response(scope, receive, send)
+
+    async def _answer(self, scope: Scope, receive: Receive) -> Response:
+        app_id = _app_id(scope["path"])
+        match scope["method"]:
+            case "POST":
+                with _SECONDS.time():
+                    await self._take(app_id, scope, receive)
+                _REQUESTS.labels(answer="ok").inc()
+                return Response(status_code=200)
+            case "GET":
+                return await self._shake_hands(app_id, scope)
+            case _:
+                _REQUESTS.labels(answer=METHOD_NOT_ALLOWED.slug).inc()
+                response = plain_problem(
+                    METHOD_NOT_ALLOWED, "This address takes GET and POST.", instance=""
+                )
+                response.headers["Allow"] = "GET, POST"
+                return response
+
+    async def _take(self, app_id: str, scope: Scope, receive: Receive) -> None:
+        headers: Sequence[tuple[bytes, bytes]] = scope["headers"]
+        _refuse_encodings(headers)
+        body = await self._body(headers, receive)
+        app = await self._secrets.app(app_id)
+        signatures = [value for name, value in headers if name == b"x-hub-signature-256"]
+        if not verify(body, signatures, () if app is None else app.secrets):
+            raise InvalidSignatureError("The signature of the body is missing or wrong.")
+        received_at = self._clock.now()
+        traceparent = self._new_traceparent()
+
+        def read() -> Normalised:
+            return normalise(
+                body, meta_app_id=app_id, received_at=received_at, traceparent=traceparent
+            )
+
+        normalised = read() if len(body) < _LARGE_BYTES else await asyncio.to_thread(read)
+        _count(normalised)
+        if normalised.events:
+            await self._producer.produce_all(
+                [record_of(event, received_at) for event in normalised.events],
+                timeout=self._produce_seconds,
+            )
+
+    async def _body(self, headers: Sequence[tuple[bytes, bytes]], receive: Receive) -> bytes:
+        declared = next((value for name, value in headers if name == b"content-length"), b"0")
+        if declared.isdigit() and int(declared) > self._body_bytes:
+            raise self._too_large()
+        parts: list[bytes] = []
+        size = 0
+        more = True
+        while more:
+            message: Message = await receive()
+            if message["type"] == "http.disconnect":
+                raise _ClientGoneError
+            part = message.get("body", b"")
+            size += len(part)
+            if size > self._body_bytes:
+                raise self._too_large()
+            parts.append(part)
+            more = message.get("more_body", False)
+        return parts[0] if len(parts) == 1 else b"".join(parts)
+
+    def _too_large(self) -> BodyTooLargeError:
+        return BodyTooLargeError(f"A webhook may have {self._body_bytes} bytes.")
+
+    async def _shake_hands(self, app_id: str, scope: Scope) -> Response:
+        query = parse_qs(
+            scope["query_string"].decode("latin-1"), keep_blank_values=True, max_num_fields=32
+        )
+        app = await self._secrets.app(app_id)
+        answer = answer_challenge(
+            modes=query.get("hub.mode", ()),
+            tokens=query.get("hub.verify_token", ()),
+            challenges=query.get("hub.challenge", ()),
+            verify_token=None if app is None else app.verify_token,
+        )
+        match answer:
+            case Echo(challenge):
+                _REQUESTS.labels(answer="handshake").inc()
+                return PlainTextResponse(challenge)
+            case ChallengeRefusal.TOKEN_MISMATCH:
+                raise VerifyTokenMismatchError("The verify token is not the one of this app.")
+            case _:
+                raise MissingParameterError(
+                    "A handshake has hub.mode=subscribe, hub.verify_token and a hub.challenge of up"
+                    " to 256 letters, digits, - or _, once each."
+                )
+
+
+def record_of(event: InboundEvent, received_at: datetime) -> NewRecord:
+    """Return the record of an event that arrived at a moment."""
+    return NewRecord(
+        topic=INBOUND,
+        key=event.key.encode(),
+        value=event.value(),
+        headers=event.headers(),
+        timestamp=received_at,
+    )
+
+
+def _app_id(path: str) -> str:
+    app_id = unquote(path.removeprefix(PREFIX))
+    if "/" in app_id or not app_id:
+        raise NotFoundError("There is nothing at this address.")
+    return app_id
+
+
+def _refuse_encodings(headers: Iterable[tuple[bytes, bytes]]) -> None:
+    for name, value in headers:
+        if name == b"content-encoding" and value.strip().lower() not in (b"", b"identity"):
+            raise UnsupportedMediaTypeError("A webhook's body must not be encoded.")
+
+
+def _count(normalised: Normalised) -> None:
+    for event in normalised.events:
+        _EVENTS.labels(type=event.type).inc()
+    for what, count in normalised.without_event.items():
+        _WITHOUT_EVENT.labels(what=what).inc(count)
+    for what, count in normalised.oddities.items():
+        _ODDITIES.labels(what=what).inc(count)
