@@ -2,10 +2,22 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from fastapi import APIRouter, FastAPI
 
-from gateway.api import accounts, api_keys, channel_actions, channels, meta_apps
+from gateway.api import (
+    accounts,
+    agents,
+    api_keys,
+    channel_actions,
+    channels,
+    deliveries,
+    destinations,
+    endpoint_actions,
+    endpoints,
+    meta_apps,
+)
 from gateway.api.parts import ApiParts
 from gateway.db.unit_of_work import Database
 from gateway.http.auth import Authenticator
@@ -14,6 +26,19 @@ from gateway.http.limits import CallLimit
 from gateway.http.refusals import install
 from gateway.http.routes import RestParts
 from gateway.settings import Settings
+
+_RESOURCES: Final = (
+    accounts,
+    api_keys,
+    meta_apps,
+    channels,
+    channel_actions,
+    agents,
+    endpoints,
+    endpoint_actions,
+    destinations,
+    deliveries,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,7 +70,7 @@ def create_app(settings: Settings, parts: AppParts) -> FastAPI:
         body_bytes=settings.api_body_bytes,
     )
     app.state.api = parts.api
-    for module in (accounts, api_keys, meta_apps, channels, channel_actions):
+    for module in _RESOURCES:
         app.include_router(module.router)
     for router in parts.routers:
         app.include_router(router)

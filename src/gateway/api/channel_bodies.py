@@ -7,7 +7,7 @@ import regex
 from pydantic import AfterValidator, Field, SecretStr, StringConstraints, field_serializer
 
 from gateway.domain.automatic_texts import DEFAULT_AWAY, DEFAULT_WELCOME
-from gateway.http.schemas import IS_TEXT, Body, Flag, Line, Whole
+from gateway.http.schemas import IS_TEXT, Body, Flag, Line, Reference, Whole
 
 MAX_NAME: Final = 40
 MAX_CUSTOM_INFO: Final = 10_000
@@ -46,8 +46,8 @@ class LinkSettings(Body):
     """What answers on a channel."""
 
     mode: Literal["chat", "bot", "external_endpoint"] = "chat"
-    bot_id: str | None = None
-    endpoint_id: str | None = None
+    bot_id: Reference | None = None
+    endpoint_id: Reference | None = None
 
 
 class WelcomeSettings(Body):
@@ -85,7 +85,7 @@ class ChannelSettings(Body):
     """What can be set of every channel."""
 
     name: ChannelName = Field(examples=["Acme on Messenger"])
-    department_id: str | None = None
+    department_id: Reference | None = None
     link: LinkSettings = LinkSettings()
     routing: dict[str, Any] | None = Field(
         default=None, description="Null: enquiries stay open until somebody accepts them."

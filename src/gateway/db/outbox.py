@@ -30,6 +30,8 @@ class NewEvent:
     sequence: int | None = None
     # Endpoints that get it whatever they subscribed to, such as the enquiry's destination.
     also_to: tuple[str, ...] = ()
+    # The one endpoint that gets it, where it is no other's business.
+    only_to: str | None = None
     traceparent: str | None = None
     id: str = field(default_factory=lambda: ids.new_id(ids.EVENT))
 
@@ -127,17 +129,7 @@ async def write_events(
         _event_delivery(event, endpoint, now)
         for event in events
         for endpoint in subscribed
-        if endpoint.account_id == event.account_id
-        and (
-            endpoint.id in event.also_to
-            or event.channel_id in endpoint.linked_channel_ids
-            or wants(
-                event.type,
-                event.channel_id,
-                event_types=endpoint.event_types,
-                channel_ids=endpoint.channel_ids,
-            )
-        )
+        if endpoint.account_id == event.account_id and _gets(endpoint, event)
     ]
 
 
@@ -149,6 +141,21 @@ async def write_deliveries(
         return
     rows = [_delivery_row(n, delivery, now) for n, delivery in enumerate(deliveries)]
     await connection.execute(_INSERT_DELIVERIES, {"rows": json.dumps(rows)})
+
+
+def _gets(endpoint: Any, event: NewEvent) -> bool:  # noqa: ANN401 - a row
+    if event.only_to is not None:
+        return bool(endpoint.id == event.only_to)
+    return (
+        endpoint.id in event.also_to
+        or event.channel_id in endpoint.linked_channel_ids
+        or wants(
+            event.type,
+            event.channel_id,
+            event_types=endpoint.event_types,
+            channel_ids=endpoint.channel_ids,
+        )
+    )
 
 
 async def _number(connection: AsyncConnection, events: Sequence[NewEvent]) -> None:

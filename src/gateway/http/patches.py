@@ -8,6 +8,7 @@ from pydantic import (
     BaseModel,
     Field,
     GetCoreSchemaHandler,
+    TypeAdapter,
     ValidationError,
     ValidatorFunctionWrapHandler,
     create_model,
@@ -21,6 +22,7 @@ from gateway.http.faults import faults_in
 from gateway.http.schemas import Body
 
 Model = TypeVar("Model", bound=BaseModel)
+Value = TypeVar("Value")
 
 
 class Patch(Generic[Model]):
@@ -69,10 +71,26 @@ def validated(model: type[Model], document: Json, *, prefix: str = "") -> Model:
     try:
         return model.model_validate(document)
     except ValidationError as error:
-        raise InvalidFieldsError(
-            "Some fields do not hold; `errors` names them.",
-            faults=faults_in(error, body=document, prefix=prefix),
-        ) from error
+        raise _invalid(error, document, prefix) from error
+
+
+def validated_type(adapter: TypeAdapter[Value], document: Json, *, prefix: str = "") -> Value:
+    """Return a document as a type has it, such as a union of models.
+
+    Raises:
+        InvalidFieldsError: The document does not hold; pointers begin with the prefix.
+    """
+    try:
+        return adapter.validate_python(document)
+    except ValidationError as error:
+        raise _invalid(error, document, prefix) from error
+
+
+def _invalid(error: ValidationError, document: Json, prefix: str) -> InvalidFieldsError:
+    return InvalidFieldsError(
+        "Some fields do not hold; `errors` names them.",
+        faults=faults_in(error, body=document, prefix=prefix),
+    )
 
 
 def _checked(given: Json, check: ValidatorFunctionWrapHandler) -> Patch[Any]:

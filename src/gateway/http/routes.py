@@ -101,9 +101,11 @@ class ParsedRequest(Request):
         self._read = (body, document)
 
     async def body(self) -> bytes:
+        """Return the bytes that were read."""
         return self._read[0]
 
     async def json(self) -> Json:
+        """Return what they say."""
         return self._read[1]
 
 

@@ -7,7 +7,18 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstra
 from gateway.contracts.canonical import scrub
 from gateway.contracts.resources import Moment, Resource
 
-__all__ = ["IS_TEXT", "Body", "Flag", "Line", "Moment", "Page", "Resource", "Text", "Whole"]
+__all__ = [
+    "IS_TEXT",
+    "Body",
+    "Flag",
+    "Line",
+    "Moment",
+    "Page",
+    "Reference",
+    "Resource",
+    "Text",
+    "Whole",
+]
 
 _NOT_TEXT: Final = "Text must not contain NUL characters or lone surrogates"
 
@@ -31,6 +42,8 @@ Text = Annotated[str, IS_TEXT]
 Line = Annotated[
     str, StringConstraints(strip_whitespace=True, min_length=1, max_length=255), IS_TEXT
 ]
+# An id of something that may or may not exist.
+Reference = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,100}$")]
 # Numbers and truth values are not read out of text.
 Whole = Annotated[int, Field(strict=True)]
 Flag = Annotated[bool, Field(strict=True)]

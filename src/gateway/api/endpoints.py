@@ -1,0 +1,205 @@
+"""Endpoints: addresses of the customer's that events are POSTed to."""
+
+import json
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Query, Response
+from fastapi import Body as FromBody
+from pydantic import Field, TypeAdapter
+
+from gateway.api.channel_lists import check_channel_ids
+from gateway.api.connecting import challenge_address
+from gateway.api.endpoint_bodies import Authentication, EndpointChanges, NewEndpoint
+from gateway.api.filters import Search
+from gateway.api.parts import Parts
+from gateway.contracts.resources import Endpoint as EndpointResource
+from gateway.db.endpoints import (
+    Endpoint,
+    change_endpoint,
+    get_endpoint,
+    insert_endpoint,
+    list_endpoints,
+    secret_row,
+)
+from gateway.db.secrets import KeyRing
+from gateway.db.unit_of_work import UnitOfWork
+from gateway.domain import ids
+from gateway.errors import NotFoundError
+from gateway.http.pagination import Paging
+from gateway.http.patches import Patch, validated_type
+from gateway.http.routes import READ, WRITE, AccountId, GatewayRoute, Glances, Outside, Work
+from gateway.http.schemas import Page
+from gateway.http.versions import IfMatch, tag_version
+from gateway.messaging.endpoint_events import endpoint_resource
+from gateway.messaging.settlement import drop_target
+from gateway.net.signing import generate_signing_secret
+
+router = APIRouter(prefix="/v1/endpoints", tags=["Endpoints"], route_class=GatewayRoute)
+
+_AUTHENTICATION: TypeAdapter[Authentication] = TypeAdapter(Authentication)
+EndpointStatus = Literal["active", "paused", "disabled"]
+
+
+class CreatedEndpoint(EndpointResource):
+    """An endpoint that was just made, with its secret."""
+
+    signing_secret: str = Field(
+        description="By which the endpoint verifies what we post. It is not shown again.",
+        examples=["whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSwr3mGbZ7k1Yo="],
+    )
+
+
+@router.post("", status_code=201, dependencies=[WRITE])
+async def create_endpoint(
+    body: NewEndpoint, account_id: AccountId, parts: Parts, outside: Outside, response: Response
+) -> CreatedEndpoint:
+    """Make an endpoint, once its address has answered the challenge."""
+    async with outside.glance() as work:
+        await check_channel_ids(work, account_id, body.channel_ids)
+    secret = generate_signing_secret()
+    await challenge_address(parts, body.url, secret, pointer="/url")
+    work = await outside.effect()
+    endpoint_id = ids.new_id(ids.ENDPOINT)
+    sealed = work.keyring.encrypt(secret, row=secret_row(endpoint_id, "signing_secret"))
+    nothing: dict[str, Any] = dict.fromkeys(Endpoint.__dataclass_fields__)
+    values = nothing | {
+        "account_id": account_id,
+        "id": endpoint_id,
+        "status": "active",
+        "signing_secret": sealed,
+        "version": 1,
+        "created_at": work.now,
+        **body.model_dump(exclude={"authentication"}),
+        **_authentication_columns(work.keyring, endpoint_id, body.authentication),
+    }
+    endpoint = Endpoint(**values)
+    await insert_endpoint(work.connection, endpoint, now=work.now)
+    tag_version(response, endpoint.version)
+    return CreatedEndpoint.model_validate(endpoint_resource(endpoint) | {"signing_secret": secret})
+
+
+@router.get("", dependencies=[READ])
+async def list_all_endpoints(
+    account_id: AccountId,
+    work: Work,
+    paging: Paging,
+    search: Search = None,
+    status: Annotated[EndpointStatus | None, Query(description="Only of this status.")] = None,
+) -> Page[EndpointResource]:
+    """List endpoints, the newest first."""
+    place = paging.place("endpoints", str)
+    rows = await list_endpoints(
+        work.connection,
+        account_id,
+        status=status,
+        search=search,
+        before=None if place is None else place[0],
+        limit=paging.limit + 1,
+    )
+    shown, cursor = paging.page(rows, "endpoints", lambda endpoint: [endpoint.id])
+    return Page(data=[_resource(endpoint) for endpoint in shown], next_cursor=cursor)
+
+
+@router.get("/{endpoint_id}", dependencies=[READ])
+async def read_endpoint(
+    endpoint_id: str, account_id: AccountId, work: Work, response: Response
+) -> EndpointResource:
+    """Read an endpoint."""
+    return shown_endpoint(await existing_endpoint(work, account_id, endpoint_id), response)
+
+
+@router.patch("/{endpoint_id}", dependencies=[WRITE])
+async def change_endpoint_settings(
+    endpoint_id: str,
+    body: Annotated[Patch[EndpointChanges], FromBody()],
+    account_id: AccountId,
+    parts: Parts,
+    exchange: Glances,
+    if_match: IfMatch,
+    response: Response,
+) -> EndpointResource:
+    """Change an endpoint; a new address is challenged before it is used."""
+    async with exchange.glance() as work:
+        endpoint = await existing_endpoint(work, account_id, endpoint_id)
+        if_match.check(endpoint.version)
+        wanted = body.apply_to(_changes_of(endpoint))
+        await check_channel_ids(work, account_id, wanted.channel_ids)
+        secret = work.keyring.decrypt(
+            bytes(endpoint.signing_secret), row=endpoint.secret_row("signing_secret")
+        )
+    authentication = _authentication_in(body)
+    if wanted.url != endpoint.url:
+        await challenge_address(parts, wanted.url, secret, pointer="/url")
+    work = await exchange.effect()
+    endpoint = await existing_endpoint(work, account_id, endpoint_id, lock=True)
+    if_match.check(endpoint.version)
+    columns = body.apply_to(_changes_of(endpoint)).model_dump(exclude={"authentication"})
+    if authentication is not None:
+        columns |= _authentication_columns(work.keyring, endpoint_id, authentication)
+    endpoint = await change_endpoint(work.connection, endpoint, now=work.now, **columns)
+    return shown_endpoint(endpoint, response)
+
+
+@router.delete("/{endpoint_id}", status_code=204, dependencies=[WRITE])
+async def delete_endpoint(
+    endpoint_id: str, account_id: AccountId, parts: Parts, work: Work
+) -> None:
+    """Delete an endpoint; what it has not got yet is cancelled."""
+    endpoint = await existing_endpoint(work, account_id, endpoint_id, lock=True)
+    await change_endpoint(work.connection, endpoint, now=work.now, deleted_at=work.now)
+    await drop_target(work, endpoint_id)
+    await parts.routing_changes.destination_changed(work, account_id, endpoint_id)
+
+
+async def existing_endpoint(
+    work: UnitOfWork, account_id: str, endpoint_id: str, *, lock: bool = False
+) -> Endpoint:
+    """Return an endpoint of an account.
+
+    Raises:
+        NotFoundError: There is none.
+    """
+    endpoint = await get_endpoint(work.connection, account_id, endpoint_id, lock=lock)
+    if endpoint is None:
+        raise NotFoundError("There is no such endpoint.")
+    return endpoint
+
+
+def shown_endpoint(endpoint: Endpoint, response: Response) -> EndpointResource:
+    """Return an endpoint's public form; its version goes into the answer's header."""
+    tag_version(response, endpoint.version)
+    return _resource(endpoint)
+
+
+def _resource(endpoint: Endpoint) -> EndpointResource:
+    return EndpointResource.model_validate(endpoint_resource(endpoint))
+
+
+def _changes_of(endpoint: Endpoint) -> EndpointChanges:
+    given = {
+        name: getattr(endpoint, name)
+        for name in EndpointChanges.model_fields
+        if name != "authentication"
+    }
+    return EndpointChanges.model_validate(given)
+
+
+def _authentication_in(body: Patch[EndpointChanges]) -> Authentication | None:
+    if "authentication" not in body.changes:
+        return None
+    given = body.changes["authentication"]
+    return validated_type(
+        _AUTHENTICATION, {"kind": "none"} if given is None else given, prefix="/authentication"
+    )
+
+
+def _authentication_columns(
+    keyring: KeyRing, endpoint_id: str, authentication: Authentication
+) -> dict[str, Any]:
+    if authentication.kind == "none":
+        return {"authentication_kind": "none", "authentication": None}
+    plain = json.dumps(authentication.model_dump(exclude={"kind"}))
+    return {
+        "authentication_kind": authentication.kind,
+        "authentication": keyring.encrypt(plain, row=secret_row(endpoint_id, "authentication")),
+    }
