@@ -1,7 +1,8 @@
 """Files in multipart bodies: one part named `file`, checked, and never in memory whole."""
 
 import hashlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import BinaryIO, Final
 
@@ -36,8 +37,13 @@ class Upload:
     file: BinaryIO
 
 
-async def read_upload(request: Request) -> Upload:
-    """Read the part `file` of a multipart body.
+class _TooLargeError(MultiPartException):
+    """The parser closes its files on errors of this kind."""
+
+
+@asynccontextmanager
+async def upload_of(request: Request) -> AsyncIterator[Upload]:
+    """Read the part `file` of a multipart body; its file is closed at the block's end.
 
     Raises:
         UnsupportedMediaTypeError: The body is no multipart.
@@ -52,18 +58,22 @@ async def read_upload(request: Request) -> Upload:
         form = await MultiPartParser(
             request.headers, _limited(request), max_files=1, max_fields=0
         ).parse()
+    except _TooLargeError as error:
+        raise BodyTooLargeError(error.message) from error
     except MultiPartException as error:
         raise MalformedJsonError("The multipart body cannot be read.") from error
-    part = form.get("file")
+    try:
+        yield _checked(form.get("file"))
+    finally:
+        await form.close()
+
+
+def _checked(part: UploadFile | str | None) -> Upload:
     if not isinstance(part, UploadFile):
         raise InvalidFieldsError(
             "The file is missing.",
             faults=[FieldFault("/file", "missing", "Send the file in a part named `file`.")],
         )
-    return _checked(part)
-
-
-def _checked(part: UploadFile) -> Upload:
     mime_type = (part.content_type or "").partition(";")[0].strip().lower()
     size = part.size or 0
     if size > largest_bytes(mime_type):
@@ -88,11 +98,11 @@ def _digest(file: BinaryIO) -> bytes:
     return digest.digest()
 
 
-async def _limited(request: Request) -> AsyncIterator[bytes]:
+async def _limited(request: Request) -> AsyncGenerator[bytes, None]:
     limit = LARGEST_BYTES + _FRAME_BYTES
     size = 0
     async for chunk in request.stream():
         size += len(chunk)
         if size > limit:
-            raise BodyTooLargeError(f"A file may have {LARGEST_BYTES} bytes.")
+            raise _TooLargeError(f"A file may have {LARGEST_BYTES} bytes.")
         yield chunk

@@ -176,3 +176,11 @@ class AcceptedEvent(Resource):
     """Durable: what was posted has its effect, once, whatever happens now."""
 
     event_id: str
+
+
+class UploadedMedia(Resource):
+    """A file that messages can name."""
+
+    id: str = Field(examples=["med_01kb9xkzfve8mtr2p7aa0q6k3d"])
+    mime_type: str
+    size: int = Field(description="In bytes.")

@@ -8,7 +8,7 @@ import hashlib
 import hmac
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, ClassVar, Final
 
 from fastapi import APIRouter, Depends, Path, Request
 from fastapi.routing import APIRoute
@@ -19,6 +19,9 @@ from gateway.clock import Clock
 from gateway.contracts.inbound import InboundEvent
 from gateway.contracts.third_party import contact_event, message_event, status_event, typing_event
 from gateway.db.ingress_secrets import IncomingChannel
+from gateway.db.media import Media, insert_media
+from gateway.db.unit_of_work import Database
+from gateway.domain import ids
 from gateway.errors import (
     FieldFault,
     InvalidFieldsError,
@@ -33,6 +36,7 @@ from gateway.http.admission import (
     refuse_unknown_parameters,
 )
 from gateway.http.routes import ParsedRequest
+from gateway.http.uploads import upload_of
 from gateway.ingress.incoming_bodies import (
     Accepted,
     AcceptedEvent,
@@ -43,9 +47,11 @@ from gateway.ingress.incoming_bodies import (
     Profile,
     Status,
     Typing,
+    UploadedMedia,
 )
 from gateway.ingress.meta import Producer, record_of
 from gateway.ingress.secrets import SecretCache
+from gateway.media_store import MediaStore
 
 _SCHEME: Final = HTTPBearer(
     scheme_name="IncomingToken",
@@ -59,7 +65,8 @@ _NO_TOKEN: Final = b"\0" * 32
 class IncomingParts:
     """What the incoming calls work with; at `app.state.incoming`.
 
-    `body_bytes` bounds a body, `produce_seconds` the wait for it to become durable.
+    `body_bytes` bounds a body, `produce_seconds` the wait for it to become durable. Uploads alone
+    ask the database and the media store.
     """
 
     secrets: SecretCache
@@ -67,11 +74,19 @@ class IncomingParts:
     clock: Clock
     body_bytes: int
     produce_seconds: float
+    database: Database
+    media: MediaStore
     new_traceparent: Callable[[], str | None] = lambda: None
 
 
 class IncomingRoute(APIRoute):
-    """A route that the channel's own token opens; its body is read by our parser."""
+    """A route that the channel's own token opens; its body is read by our parser.
+
+    Attributes:
+        reads_json: False where the function reads the body itself.
+    """
+
+    reads_json: ClassVar[bool] = True
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """Return what answers a request."""
@@ -83,10 +98,18 @@ class IncomingRoute(APIRoute):
             request.state.channel = await _admit(request, parts)
             refuse_unknown_parameters(request, ())
             refuse_encodings(request)
-            raw = await read_body(request, parts.body_bytes)
-            return await handle(ParsedRequest(request, raw, parse_body(request, raw)))
+            if self.reads_json:
+                raw = await read_body(request, parts.body_bytes)
+                request = ParsedRequest(request, raw, parse_body(request, raw))
+            return await handle(request)
 
         return answer
+
+
+class UploadRoute(IncomingRoute):
+    """A route that takes a file."""
+
+    reads_json: ClassVar[bool] = False
 
 
 router = APIRouter(
@@ -163,6 +186,54 @@ async def put_contact(
     event = contact_event(channel_id, profile, parts.clock.now())
     await _keep(parts, [event])
     return AcceptedEvent(event_id=event.id)
+
+
+async def post_media(request: Request, parts: Parts) -> UploadedMedia:
+    """Take a file in the part `file`; its id then stands for it in a message's `media_id`."""
+    channel: IncomingChannel = request.state.channel
+    async with upload_of(request) as upload:
+        media_id = ids.new_id(ids.MEDIA)
+        path = await parts.media.put(channel.account_id, media_id, upload.file)
+        async with parts.database.unit_of_work() as work:
+            row = Media(
+                account_id=channel.account_id,
+                id=media_id,
+                mime_type=upload.mime_type,
+                name=upload.name,
+                size=upload.size,
+                sha256=upload.sha256.hex(),
+                path=path,
+                created_at=work.now,
+            )
+            await insert_media(work.connection, row)
+        return UploadedMedia(id=media_id, mime_type=upload.mime_type, size=upload.size)
+
+
+router.add_api_route(
+    "/media",
+    post_media,
+    methods=["POST"],
+    status_code=201,
+    summary="Upload a file",
+    route_class_override=UploadRoute,
+    openapi_extra={
+        "parameters": [
+            {"name": "channel_id", "in": "path", "required": True, "schema": {"type": "string"}}
+        ],
+        "requestBody": {
+            "required": True,
+            "content": {
+                "multipart/form-data": {
+                    "schema": {
+                        "type": "object",
+                        "required": ["file"],
+                        "properties": {"file": {"type": "string", "format": "binary"}},
+                    }
+                }
+            },
+        },
+    },
+)
 
 
 async def _admit(request: Request, parts: IncomingParts) -> IncomingChannel:

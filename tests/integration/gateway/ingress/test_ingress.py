@@ -4,6 +4,7 @@ import hashlib
 import hmac
 import json
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -23,6 +24,7 @@ from gateway.http.refusals import install
 from gateway.ingress.meta import MetaWebhooks
 from gateway.ingress.secrets import SecretCache
 from gateway.ingress.third_party import IncomingParts, router
+from gateway.media_store import MediaStore
 
 APP = "310000000000001"
 SECRET = "s3cret"
@@ -34,7 +36,7 @@ LIMIT = 64 * 1024
 
 
 class Stage:
-    def __init__(self, engine: AsyncEngine) -> None:
+    def __init__(self, engine: AsyncEngine, folder: Path) -> None:
         self.engine = engine
         self.clock = FakeClock()
         self.now = 0.0
@@ -57,6 +59,8 @@ class Stage:
             clock=self.clock,
             body_bytes=LIMIT,
             produce_seconds=1,
+            database=self.database,
+            media=MediaStore.at("", data_dir=str(folder)),
         )
         app.include_router(router)
         install(app)
@@ -118,9 +122,9 @@ def body_of(*texts: str) -> bytes:
 
 
 @pytest.fixture
-async def stage(database_url: str) -> AsyncIterator[Stage]:
+async def stage(database_url: str, tmp_path: Path) -> AsyncIterator[Stage]:
     engine = create_engine(database_url, pool_size=3, max_overflow=3, application_name="tests")
-    stage = Stage(engine)
+    stage = Stage(engine, tmp_path)
     account = ids.new_id(ids.ACCOUNT)
     await stage.app(APP, SECRET, OLD_SECRET)
     await stage.run(
@@ -378,3 +382,31 @@ class TestThirdParty:
         assert (await stage.api.post(path, content=b"{}")).status_code == 415
         large = b'"' + b"x" * LIMIT + b'"'
         assert (await stage.api.post(path, content=large, headers=json_type)).status_code == 413
+
+    async def test_an_uploaded_file_can_be_named_by_a_message(self, stage: Stage) -> None:
+        png = b"\x89PNG\r\n\x1a\n" + b"0" * 100
+        answer = await stage.api.post(
+            f"/incoming/{stage.channel}/media", files={"file": ("a.png", png, "image/png")}
+        )
+        assert answer.status_code == 201, answer.text
+        media = answer.json()
+        assert (media["mime_type"], media["size"]) == ("image/png", len(png))
+        message = self._message(type="image", media_id=media["id"]) | {"text": "look"}
+        posted = await stage.api.post(f"/incoming/{stage.channel}/messages", json=message)
+        assert posted.status_code == 202
+
+    @pytest.mark.parametrize(
+        ("files", "status"),
+        [
+            ({"file": ("a.png", b"GIF89a", "image/png")}, 422),
+            ({"file": ("a.exe", b"MZ", "image/exe")}, 422),
+            ({"other": ("a.png", b"GIF89a", "image/gif")}, 422),
+            ({"file": ("a.gif", b"GIF89a" + b"0" * 8_000_000, "image/gif")}, 413),
+            ({"file": ("a.pdf", b"%PDF-" + b"0" * 26_000_000, "application/pdf")}, 413),
+        ],
+    )
+    async def test_what_is_no_media_is_refused(
+        self, stage: Stage, files: dict[str, Any], status: int
+    ) -> None:
+        answer = await stage.api.post(f"/incoming/{stage.channel}/media", files=files)
+        assert answer.status_code == status, answer.text

@@ -1,0 +1,40 @@
+"""What is known of uploaded media; the content lies in the media store."""
+
+from dataclasses import dataclass, fields
+from datetime import datetime
+from typing import Final
+
+from sqlalchemy import insert, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from gateway.db.tables import media
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Media:
+    """A row of `media`; `sha256` in hexadecimal, `path` for the store alone."""
+
+    account_id: str
+    id: str
+    mime_type: str
+    name: str | None
+    size: int
+    sha256: str
+    path: str
+    created_at: datetime
+
+
+_SELECT: Final = select(*(media.c[field.name] for field in fields(Media)))
+
+
+async def insert_media(connection: AsyncConnection, row: Media) -> None:
+    """Insert what is known of media."""
+    values = {field.name: getattr(row, field.name) for field in fields(row)}
+    await connection.execute(insert(media).values(**values))
+
+
+async def get_media(connection: AsyncConnection, account_id: str, media_id: str) -> Media | None:
+    """Return what is known of an account's media."""
+    statement = _SELECT.where(media.c.account_id == account_id, media.c.id == media_id)
+    row = (await connection.execute(statement)).mappings().one_or_none()
+    return None if row is None else Media(**row)

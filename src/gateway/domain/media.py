@@ -1,0 +1,66 @@
+"""What media may be: the types and sizes that the platform takes, and whether content is its type.
+
+Meta, "Send API", attachments: images up to 8 MB, everything else up to 25 MB, as megabytes of 10⁶.
+"""
+
+from typing import Final
+
+LARGEST_BYTES: Final = 25_000_000
+_IMAGE_BYTES: Final = 8_000_000
+# So many of a file's first bytes tell what it is.
+HEAD_BYTES: Final = 64
+
+_STARTS: Final[dict[str, tuple[bytes, ...]]] = {
+    "image/jpeg": (b"\xff\xd8\xff",),
+    "image/png": (b"\x89PNG\r\n\x1a\n",),
+    "image/gif": (b"GIF87a", b"GIF89a"),
+    "audio/mpeg": (b"ID3", b"\xff\xfb", b"\xff\xf3", b"\xff\xf2", b"\xff\xfa"),
+    "audio/aac": (b"\xff\xf1", b"\xff\xf9"),
+    "audio/amr": (b"#!AMR",),
+    "audio/ogg": (b"OggS",),
+    "audio/vorbis": (b"OggS",),
+    "video/ogg": (b"OggS",),
+    "video/mpeg": (b"\x00\x00\x01\xba", b"\x00\x00\x01\xb3"),
+    "video/webm": (b"\x1aE\xdf\xa3",),
+    "application/pdf": (b"%PDF-",),
+    "application/zip": (b"PK\x03\x04", b"PK\x05\x06"),
+}
+_SAME: Final = {
+    "image/jpg": "image/jpeg",
+    "audio/mp3": "audio/mpeg",
+    "audio/x-m4a": "audio/mp4",
+    "audio/m4a": "audio/mp4",
+    "audio/x-wav": "audio/wav",
+    "audio/wave": "audio/wav",
+    "application/ogg": "audio/ogg",
+}
+# ISO base media: `ftyp` after four bytes of length.
+_FTYP: Final = frozenset({"audio/mp4", "video/mp4", "video/quicktime", "video/3gpp"})
+_RIFF: Final = {"image/webp": b"WEBP", "audio/wav": b"WAVE", "video/x-msvideo": b"AVI "}
+
+
+def kind_of(mime_type: str) -> str:
+    """Return as what media of a type is sent: `image`, `audio`, `video` or `file`."""
+    family = mime_type.partition("/")[0]
+    return family if family in ("image", "audio", "video") else "file"
+
+
+def largest_bytes(mime_type: str) -> int:
+    """Return how large media of a type may be."""
+    return _IMAGE_BYTES if kind_of(mime_type) == "image" else LARGEST_BYTES
+
+
+def is_content_of(mime_type: str, head: bytes) -> bool:
+    """Say whether a file that begins like this is what its type says.
+
+    Images, audio and video must be of a type that is known here; other types are told by their
+    beginning where that is known, and believed where it is not.
+    """
+    known = _SAME.get(mime_type, mime_type)
+    if known in _STARTS:
+        return head.startswith(_STARTS[known])
+    if known in _FTYP:
+        return head[4:8] in (b"ftyp", b"moov", b"mdat", b"wide", b"free")
+    if known in _RIFF:
+        return head.startswith(b"RIFF") and head[8:12] == _RIFF[known]
+    return kind_of(known) == "file" and "/" in known
