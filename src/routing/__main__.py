@@ -1,0 +1,50 @@
+"""Composition root of `gateway routing`: inbound events, public events, timers, upkeep."""
+
+from datetime import timedelta
+
+from gateway.broker.consumer import PartitionConsumer
+from gateway.contracts.topics import INBOUND
+from gateway.db.maintenance import Maintenance
+from gateway.relay import Relay
+from gateway.roles import RoleParts, run_role
+from gateway.settings import Settings
+from routing.draining import Drain
+from routing.timers import TimerWorker
+from routing.transaction import ParkingRules
+from routing.worker import InboundHandler
+
+
+def run(settings: Settings) -> None:
+    """Run the role until it is told to end."""
+    run_role(settings, "routing", _compose)
+
+
+async def _compose(parts: RoleParts) -> None:
+    settings, database, lifecycle = parts.settings, parts.database, parts.lifecycle
+    rules = ParkingRules(
+        per_source=settings.parked_per_source,
+        with_owner=timedelta(days=settings.parked_days),
+    )
+    topics = parts.topics()
+    consumer = PartitionConsumer(
+        parts.kafka(),
+        topics,
+        InboundHandler(database, topic=INBOUND, rules=rules),
+        topic=INBOUND,
+        group_id=settings.kafka_group_id,
+        instance_id=settings.kafka_group_instance_id,
+        max_message_bytes=settings.kafka_max_message_bytes,
+    )
+    relay = Relay(database, parts.producer(topics), parts.leases("relay"), wakeups=parts.wakeups)
+    timers = TimerWorker(database, parts.leases("timers"), parts.wakeups)
+    upkeep = Maintenance(database, inbox_days=settings.inbox_days, events_days=settings.events_days)
+    lifecycle.on_drain("consumer", consumer.stop)
+    lifecycle.supervise("consumer", consumer.run)
+    lifecycle.supervise("relay", relay.run)
+    lifecycle.supervise("timers", timers.run)
+    lifecycle.supervise("parked", Drain(database, topic=INBOUND, rules=rules).run)
+    lifecycle.supervise("maintenance", upkeep.run)
+
+
+if __name__ == "__main__":
+    run(Settings())
