@@ -111,6 +111,12 @@ class Settings(BaseSettings):
 
     # Sending
     sender_concurrency: int = Field(default=1000, ge=1, description="Calls in flight a process.")
+    sender_page_concurrency: int = Field(
+        default=50, ge=1, description="Of these, to one Page: conversations side by side."
+    )
+    sender_third_party_concurrency: int = Field(
+        default=10, ge=1, description="Of these, to one third party's webhook."
+    )
     sender_attempt_timeout: float = Field(
         default=15.0, gt=0, description="Seconds that a call may take in all."
     )

@@ -160,6 +160,7 @@ class Answer:
         milliseconds: How long it took.
         body: The first KiB of the answer, printable; None where there was none.
         slow: The target hung or could not be reached: it gets one call at a time for now.
+        fault_code: What the platform's error is counted by, if it answered one.
     """
 
     outcome: Outcome
@@ -167,6 +168,7 @@ class Answer:
     milliseconds: int = 0
     body: str | None = None
     slow: bool = False
+    fault_code: str | None = None
 
 
 def printable(body: bytes, *, secrets: tuple[str, ...] = ()) -> str:

@@ -32,7 +32,7 @@ from gateway.domain.delivery import (
 )
 from gateway.errors import UpstreamFailedError
 from gateway.meta.conversations import THREAD_FIELDS, ThreadMessage, read_messages
-from gateway.meta.errors import GraphFault, classify, parse_fault, regain_after
+from gateway.meta.errors import GraphFault, classify, is_familiar, parse_fault, regain_after
 from gateway.meta.sending import (
     PageAction,
     PageMessage,
@@ -165,6 +165,7 @@ class GraphClient:
                 status=response.status_code,
                 milliseconds=_since(started),
                 body=printable(answer, secrets=(access.token.get_secret_value(), access.proof)),
+                fault_code=counted_code(_parse(answer)),
             )
         return Answer(outcome=outcome, milliseconds=_since(started), slow=slow)
 
@@ -205,6 +206,17 @@ def judge(status: int, body: bytes, headers: httpx.Headers, *, wants_mid: bool =
     if isinstance(mid, str) and 0 < len(mid) <= _MAX_MID and mid.isprintable():
         return Accepted(mid)
     return Unknown(_NO_ANSWER)
+
+
+def counted_code(document: object) -> str | None:
+    """Return the code that an answer's error is counted by, `other` for one that is not known.
+
+    Known ones are few, so that they may be labels of a metric.
+    """
+    fault = parse_fault(document)
+    if fault is None:
+        return None
+    return str(fault.code) if is_familiar(fault) else "other"
 
 
 def _judge_fault(fault: GraphFault, status: int, headers: httpx.Headers) -> Outcome:

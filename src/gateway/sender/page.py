@@ -11,6 +11,7 @@ from gateway.messaging.page_access import page_access
 from gateway.meta.graph import GraphClient
 from gateway.meta.sending import PageAction, PageMessage
 from gateway.sender.attempts import Attempt
+from gateway.sender.metrics import GRAPH_ERRORS
 
 log = structlog.get_logger()
 
@@ -49,9 +50,13 @@ class GraphTransport:
         budget = timedelta(seconds=seconds)
         if attempt.message is None:
             action = page_action(attempt, recipient.source_contact_id)
-            return await self._graph.send_action(access, action, budget=budget)
-        message = page_message(attempt, recipient.source_contact_id)
-        return await self._graph.send_message(access, message, budget=budget)
+            answer = await self._graph.send_action(access, action, budget=budget)
+        else:
+            message = page_message(attempt, recipient.source_contact_id)
+            answer = await self._graph.send_message(access, message, budget=budget)
+        if answer.fault_code is not None:
+            GRAPH_ERRORS.labels(answer.fault_code).inc()
+        return answer
 
 
 def page_message(attempt: Attempt, contact_id: str) -> PageMessage:
