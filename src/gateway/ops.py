@@ -32,8 +32,11 @@ class OpsApp:
     def __init__(
         self, checks: Mapping[str, Check], *, registry: CollectorRegistry = REGISTRY
     ) -> None:
-        """Take what has to hold for the process to be ready, by name; checks must not wait."""
-        self._checks = dict(checks)
+        """Take what has to hold for the process to be ready, by name.
+
+        Checks must not wait; more of them may be added to the mapping later.
+        """
+        self._checks = checks
         self._registry = registry
         _READY.set_function(lambda: all(check() for check in self._checks.values()))
 

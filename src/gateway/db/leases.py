@@ -165,14 +165,14 @@ class ShardLeases:
                     wait = _RETRY_SECONDS
                 await self._pause(wait)
 
-    async def release_all(self) -> None:
-        """Let work end (8 s at most) and give every shard back; `run` has ended before.
+    async def release_all(self, *, seconds: float = DRAIN_SECONDS) -> None:
+        """Let work end (so many seconds at most) and give every shard back; `run` has ended before.
 
         The process should have left table `processes` already, so that others take the shards.
         """
         shards = frozenset(self._mine) | frozenset(self._draining)
         self._mine = {}
-        await self._let_work_end(shards)
+        await self._let_work_end(shards, seconds)
         try:
             async with asyncio.timeout(_STATEMENT_SECONDS), self._database.engine.begin() as conn:
                 await conn.execute(
@@ -253,11 +253,11 @@ class ShardLeases:
         self._drained |= shards & self._draining
         self._nudged.set()
 
-    async def _let_work_end(self, shards: frozenset[int]) -> None:
+    async def _let_work_end(self, shards: frozenset[int], seconds: float = DRAIN_SECONDS) -> None:
         if not shards:
             return
         try:
-            async with asyncio.timeout(DRAIN_SECONDS):
+            async with asyncio.timeout(seconds):
                 for callback in self._losing:
                     await callback(shards)
         except TimeoutError:

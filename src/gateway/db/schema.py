@@ -30,7 +30,8 @@ class SchemaRevision:
         script = ScriptDirectory.from_config(configuration(""))
         self._head = script.get_current_head()
         self._older = {each.revision for each in script.walk_revisions()} - {self._head}
-        self._present: str | None = None
+        # Nothing looked yet; None: there is no schema.
+        self._present: str | None = ""
         self._fits = asyncio.Event()
 
     @property
