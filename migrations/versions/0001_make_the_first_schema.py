@@ -703,9 +703,9 @@ def upgrade() -> None:
         ),
     )
     op.create_index(
-        "ix_conversations_account_id_last_message_at",
+        "ix_conversations_active",
         "conversations",
-        ["account_id", "last_message_at", "id"],
+        ["account_id", sa.literal_column("coalesce(last_message_at, created_at)"), "id"],
         unique=False,
     )
     op.create_index("ix_conversations_id", "conversations", ["id"], unique=True)

@@ -4,9 +4,9 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, fields
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, Literal
 
-from sqlalchemy import RowMapping, or_, select, text, update
+from sqlalchemy import ColumnElement, RowMapping, or_, select, text, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.db.tables import messages
@@ -152,6 +152,34 @@ async def find_unsent_automatic(
         messages.c.status == MessageStatus.ACCEPTED,
     ).order_by(messages.c.sequence)
     return [_of(row) for row in (await connection.execute(statement)).mappings()]
+
+
+async def list_messages(
+    connection: AsyncConnection,
+    account_id: str,
+    conversation_id: str,
+    *,
+    order_by: Literal["sequence", "occurred_at"],
+    descending: bool,
+    after: tuple[Any, ...] | None,
+    limit: int,
+) -> list[Message]:
+    """Return messages of a conversation from a place in their order.
+
+    The place is (sequence,), or (occurred_at, sequence).
+    """
+    order: list[ColumnElement[Any]] = [messages.c.sequence]
+    if order_by == "occurred_at":
+        order.insert(0, messages.c.occurred_at)
+    statement = _SELECT.where(
+        messages.c.account_id == account_id, messages.c.conversation_id == conversation_id
+    )
+    if after is not None:
+        place = tuple_(*order)
+        statement = statement.where(place < after if descending else place > after)
+    directed = [column.desc() if descending else column.asc() for column in order]
+    rows = await connection.execute(statement.order_by(*directed).limit(limit))
+    return [_of(row) for row in rows.mappings()]
 
 
 async def change_message(

@@ -69,7 +69,12 @@ conversations = Table(
     UniqueConstraint("account_id", "channel_id", "contact_id"),
     # Workers lock conversations by the ids in rows of their own.
     Index("ix_conversations_id", "id", unique=True),
-    Index("ix_conversations_account_id_last_message_at", "account_id", "last_message_at", "id"),
+    Index(
+        "ix_conversations_active",
+        "account_id",
+        text("coalesce(last_message_at, created_at)"),
+        "id",
+    ),
 )
 
 messages = Table(

@@ -1,0 +1,101 @@
+"""Contacts as the REST API reads and changes them."""
+
+from dataclasses import dataclass, fields
+from datetime import datetime
+from typing import Any, Final
+
+from sqlalchemy import or_, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from gateway.db.search import matches
+from gateway.db.tables import contacts
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Contact:
+    """A contact's row."""
+
+    account_id: str
+    id: str
+    channel_id: str
+    source_contact_id: str
+    name: str | None
+    first_name: str | None
+    last_name: str | None
+    email: str | None
+    phone: str | None
+    avatar_url: str | None
+    locale: str | None
+    attributes: dict[str, Any]
+    blocked_at: datetime | None
+    version: int
+    created_at: datetime
+
+    @property
+    def blocked(self) -> bool:
+        """True while nothing is sent to it and nothing that it writes opens an enquiry."""
+        return self.blocked_at is not None
+
+
+_SELECT: Final = select(*(contacts.c[field.name] for field in fields(Contact)))
+
+
+async def get_contact(
+    connection: AsyncConnection, account_id: str, contact_id: str, *, lock: bool = False
+) -> Contact | None:
+    """Return a contact of an account."""
+    statement = _SELECT.where(contacts.c.account_id == account_id, contacts.c.id == contact_id)
+    if lock:
+        statement = statement.with_for_update()
+    row = (await connection.execute(statement)).mappings().one_or_none()
+    return None if row is None else Contact(**row)
+
+
+async def list_contacts(
+    connection: AsyncConnection,
+    account_id: str,
+    *,
+    channel_id: str | None,
+    search: str | None,
+    blocked: bool | None,
+    before: str | None,
+    limit: int,
+) -> list[Contact]:
+    """Return contacts of an account, the newest first, older than `before`."""
+    statement = _SELECT.where(contacts.c.account_id == account_id)
+    if channel_id is not None:
+        statement = statement.where(contacts.c.channel_id == channel_id)
+    if blocked is not None:
+        statement = statement.where(contacts.c.blocked_at.is_not(None) == blocked)
+    if before is not None:
+        statement = statement.where(contacts.c.id < before)
+    if search is not None:
+        texts = (
+            contacts.c.name,
+            contacts.c.first_name,
+            contacts.c.last_name,
+            contacts.c.email,
+            contacts.c.phone,
+        )
+        statement = statement.where(
+            or_(*(matches(text, search) for text in texts), contacts.c.source_contact_id == search)
+        )
+    rows = await connection.execute(statement.order_by(contacts.c.id.desc()).limit(limit))
+    return [Contact(**row) for row in rows.mappings()]
+
+
+async def change_contact(
+    connection: AsyncConnection,
+    contact: Contact,
+    *,
+    now: datetime,
+    **changes: Any,  # noqa: ANN401 - column values
+) -> Contact:
+    """Write new values into a contact's row, raise its version, and return it as it is now."""
+    statement = (
+        update(contacts)
+        .where(contacts.c.account_id == contact.account_id, contacts.c.id == contact.id)
+        .values(**changes, version=contacts.c.version + 1, updated_at=now)
+        .returning(*(contacts.c[field.name] for field in fields(Contact)))
+    )
+    return Contact(**(await connection.execute(statement)).mappings().one())
