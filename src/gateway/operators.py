@@ -1,0 +1,160 @@
+"""What operators do by hand: accounts, keys, dead letters, redelivery, rotation of keys at rest.
+
+All but the last speak to a running gateway's REST API, so that there is one way to do a thing. They
+print one JSON object a line.
+"""
+
+import asyncio
+import json
+from collections.abc import Iterator
+from typing import Annotated, Any, Final
+
+import httpx
+import typer
+
+from gateway.clock import SystemClock
+from gateway.db.engine import create_engine
+from gateway.db.key_rotation import rotate_keys as rotate
+from gateway.db.secrets import KeyRing, UndecryptableError
+from gateway.db.unit_of_work import Database
+from gateway.settings import Settings
+
+_SECONDS: Final = 30.0
+_PAGE: Final = 200
+
+ApiUrl = Annotated[str, typer.Option(help="Of the gateway; without it, PUBLIC_URL.")]
+Key = Annotated[
+    str,
+    typer.Option(envvar="GATEWAY_API_KEY", help="An API key; without one, GATEWAY_ADMIN_KEY."),
+]
+
+accounts = typer.Typer(help="Accounts of this instance.", no_args_is_help=True)
+keys = typer.Typer(help="API keys of an account.", no_args_is_help=True)
+commands = typer.Typer()
+commands.add_typer(accounts, name="accounts")
+commands.add_typer(keys, name="keys")
+
+
+@accounts.command("list")
+def list_accounts(api_url: ApiUrl = "", key: Key = "") -> None:
+    """List the accounts."""
+    _show(_pages("/v1/accounts", api_url, key))
+
+
+@accounts.command("create")
+def create_account(name: str, api_url: ApiUrl = "", key: Key = "") -> None:
+    """Make an account."""
+    _show([_call("POST", "/v1/accounts", api_url, key, {"name": name})])
+
+
+@keys.command("list")
+def list_keys(account_id: str, api_url: ApiUrl = "", key: Key = "") -> None:
+    """List an account's keys, without their secrets."""
+    _show(_pages(f"/v1/accounts/{account_id}/api-keys", api_url, key))
+
+
+@keys.command("create")
+def create_key(
+    account_id: str,
+    name: Annotated[str, typer.Option(help="What it is for.")],
+    scope: Annotated[list[str], typer.Option(help="read, write, send or admin; repeatable.")],
+    api_url: ApiUrl = "",
+    key: Key = "",
+) -> None:
+    """Make a key and show its secret, this once."""
+    body = {"name": name, "scopes": scope}
+    _show([_call("POST", f"/v1/accounts/{account_id}/api-keys", api_url, key, body)])
+
+
+@keys.command("revoke")
+def revoke_key(account_id: str, key_id: str, api_url: ApiUrl = "", key: Key = "") -> None:
+    """End a key at once."""
+    _call("DELETE", f"/v1/accounts/{account_id}/api-keys/{key_id}", api_url, key)
+
+
+@commands.command("dead-letters")
+def list_dead_letters(api_url: ApiUrl = "", key: Key = "") -> None:
+    """List what was set aside: the instance's, or with an account's key the account's."""
+    _show(_pages("/v1/dead-letters", api_url, key))
+
+
+@commands.command()
+def redeliver(
+    name: Annotated[str, typer.Argument(metavar="ID", help="Of a delivery or a dead letter.")],
+    api_url: ApiUrl = "",
+    key: Key = "",
+) -> None:
+    """Do a delivery, or what a dead letter holds, again."""
+    kind = "deliveries" if name.startswith("dlv_") else "dead-letters"
+    _show([_call("POST", f"/v1/{kind}/{name}/redeliver", api_url, key)])
+
+
+@commands.command("rotate-keys")
+def rotate_keys() -> None:
+    """Re-encrypt all secrets under the first of ENCRYPTION_KEYS; the roles run on meanwhile."""
+    settings = Settings()
+    try:
+        keyring = KeyRing.from_text(settings.encryption_keys.get_secret_value())
+        rotated = asyncio.run(_rotate(settings, keyring))
+    except (ValueError, UndecryptableError) as error:
+        raise typer.BadParameter(str(error), param_hint="ENCRYPTION_KEYS") from None
+    typer.echo(f"{rotated} secrets are under the key {keyring.current_key_id} now.")
+
+
+async def _rotate(settings: Settings, keyring: KeyRing) -> int:
+    engine = create_engine(
+        settings.database_url.get_secret_value(),
+        pool_size=1,
+        max_overflow=0,
+        application_name="gateway-rotate-keys",
+    )
+    try:
+        return await rotate(Database(engine, clock=SystemClock(), keyring=keyring))
+    finally:
+        await engine.dispose()
+
+
+def _pages(path: str, api_url: str, key: str) -> Iterator[dict[str, Any]]:
+    cursor: str | None = None
+    while True:
+        after = f"&cursor={cursor}" if cursor else ""
+        page = _call("GET", f"{path}?limit={_PAGE}{after}", api_url, key)
+        yield from page["data"]
+        cursor = page["next_cursor"]
+        if cursor is None:
+            return
+
+
+def _call(
+    method: str, path: str, api_url: str, key: str, body: dict[str, Any] | None = None
+) -> dict[str, Any]:
+    settings = Settings()
+    bearer = key or settings.gateway_admin_key.get_secret_value()
+    try:
+        answer = httpx.request(
+            method,
+            (api_url or settings.public_url).rstrip("/") + path,
+            json=body,
+            headers={"Authorization": f"Bearer {bearer}"},
+            timeout=_SECONDS,
+        )
+    except httpx.HTTPError as error:
+        typer.echo(f"The gateway cannot be reached: {type(error).__name__}.", err=True)
+        raise typer.Exit(1) from None
+    if answer.is_error:
+        typer.echo(_refusal(answer), err=True)
+        raise typer.Exit(1)
+    return dict(answer.json()) if answer.content else {}
+
+
+def _refusal(answer: httpx.Response) -> str:
+    try:
+        problem = answer.json()
+    except ValueError:
+        return f"The gateway answered {answer.status_code}."
+    return f"{problem.get('title')}: {problem.get('detail')}"
+
+
+def _show(rows: Iterator[dict[str, Any]] | list[dict[str, Any]]) -> None:
+    for row in rows:
+        typer.echo(json.dumps(row, ensure_ascii=False))
