@@ -69,11 +69,19 @@ class RoleParts:
     wakeups: Wakeups
     process: Process
     checks: dict[str, Check] = field(default_factory=dict)
+    _leases: list[ShardLeases] = field(default_factory=list)
+
+    def begin(self) -> None:
+        """Start what the role has only described so far."""
+        self.lifecycle.supervise("process", self.process.run)
+        self.lifecycle.supervise("wakeups", self.wakeups.run)
+        for leases in self._leases:
+            self.lifecycle.supervise(f"leases-{leases.role}", leases.run)
 
     def leases(self, role: str) -> ShardLeases:
-        """Lease the shards of `sender`, `relay` or `timers`, and give them back at the end.
+        """Return the leases on the shards of `sender`, `relay` or `timers`.
 
-        Register callbacks before `compose` returns.
+        They are taken once `compose` has returned, and given back at the end.
         """
         leases = ShardLeases(
             role,
@@ -82,7 +90,7 @@ class RoleParts:
             process_role=self.role,
             wakeups=self.wakeups,
         )
-        self.lifecycle.supervise(f"leases-{role}", leases.run)
+        self._leases.append(leases)
         # The role's own drain has let work end before.
         self.lifecycle.on_close(f"leases-{role}", lambda: leases.release_all(seconds=0.5))
         return leases
@@ -153,8 +161,7 @@ async def _compose(parts: RoleParts, compose: Compose) -> None:
     # After the leases of the role, which are closed before: the last one named comes first.
     await compose(parts)
     lifecycle.on_close("process", parts.process.leave)
-    lifecycle.supervise("process", parts.process.run)
-    lifecycle.supervise("wakeups", parts.wakeups.run)
+    parts.begin()
     composed = True
     log.info("process.started", process_id=parts.process_id)
 

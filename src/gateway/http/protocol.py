@@ -93,6 +93,10 @@ class _InspectedConnection:
     def next_event(self) -> zttp.Event:
         return self._protocol.seen(self._connection.next_event())
 
+    def should_close(self) -> bool:
+        # While a request still comes in, a socket that closed at once could take the answer along.
+        return self._connection.should_close() and not self._protocol.is_reading()
+
     def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - whatever zttp has
         return getattr(self._connection, name)
 
@@ -192,6 +196,10 @@ class GuardedProtocol(ZttpProtocol):
         if self._last_chance:
             self.transport.close()
         super().on_response_complete()
+
+    def is_reading(self) -> bool:
+        """Say whether a request's body has not arrived in full."""
+        return self._phase is _Phase.BODY
 
     def handle_remote_protocol_error(self) -> None:
         """Refuse what the parser could not read."""

@@ -32,7 +32,8 @@ class App:
         self.requests.append(scope)
         self.seen.set()
         if scope["path"] == "/early":
-            await self._answer(send, b"early", status=413)
+            close = [(b"connection", b"close")] if scope["query_string"] == b"close" else []
+            await self._answer(send, b"early", status=413, headers=close)
             return
         size = 0
         while True:
@@ -46,8 +47,8 @@ class App:
         await self.may_answer.wait()
         await self._answer(send, b"%s %d" % (scope["path"].encode(), size))
 
-    async def _answer(self, send, body, status=200):
-        headers = [(b"content-length", b"%d" % len(body))]
+    async def _answer(self, send, body, status=200, headers=()):
+        headers = [(b"content-length", b"%d" % len(body)), *headers]
         await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": body})
 
@@ -269,9 +270,10 @@ async def test_a_flood_behind_an_unanswered_request_is_not_read():
         assert (await answer(reader))[2] == b"/2 0"
 
 
-async def test_an_answer_before_the_bodys_end_arrives_although_the_client_goes_on_sending():
+@pytest.mark.parametrize("path", [b"/early", b"/early?close"])
+async def test_an_answer_before_the_bodys_end_arrives_although_the_client_goes_on_sending(path):
     async with serving(App()) as server, connected(server) as (reader, writer):
-        writer.write(b"POST /early HTTP/1.1\r\n" + HOST + b"Content-Length: 5000000\r\n\r\n")
+        writer.write(b"POST %b HTTP/1.1\r\n" % path + HOST + b"Content-Length: 5000000\r\n\r\n")
         for _ in range(50):
             writer.write(bytes(100_000))
             await writer.drain()
