@@ -1,7 +1,7 @@
 """Composition root of the HTTP process: the REST API and the ingress in one application."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from fastapi import APIRouter, FastAPI
@@ -16,8 +16,10 @@ from gateway.api import (
     destinations,
     endpoint_actions,
     endpoints,
+    events,
     meta_apps,
 )
+from gateway.api.feed_watch import FeedWatch
 from gateway.api.parts import ApiParts
 from gateway.db.unit_of_work import Database
 from gateway.http.auth import Authenticator
@@ -38,6 +40,7 @@ _RESOURCES: Final = (
     endpoint_actions,
     destinations,
     deliveries,
+    events,
 )
 
 
@@ -51,6 +54,7 @@ class AppParts:
     database: Database
     api: ApiParts
     routers: Sequence[APIRouter] = ()
+    feed: FeedWatch = field(default_factory=FeedWatch)
 
 
 def create_app(settings: Settings, parts: AppParts) -> FastAPI:
@@ -70,6 +74,7 @@ def create_app(settings: Settings, parts: AppParts) -> FastAPI:
         body_bytes=settings.api_body_bytes,
     )
     app.state.api = parts.api
+    app.state.feed = parts.feed
     for module in _RESOURCES:
         app.include_router(module.router)
     for router in parts.routers:
