@@ -1,0 +1,326 @@
+"""Events to endpoints: the published schedule, lanes, pauses, and endpoints that are gone."""
+
+import asyncio
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import text
+from tests.support.sending import Outbox
+
+from gateway.db.outbox import NewEvent
+from gateway.domain.backoff import endpoint_schedule
+from gateway.domain.delivery import (
+    Accepted,
+    NotAttempted,
+    Refused,
+    Retry,
+    SendError,
+    Throttle,
+)
+from gateway.messaging.settlement import drop_target, hold_target, release_target
+
+pytestmark = [pytest.mark.integration, pytest.mark.enable_socket]
+
+DOWN = SendError("upstream-failed", "The webhook answered 503.", "Look.", retryable=True)
+
+
+async def test_an_event_is_delivered(outbox: Outbox):
+    await outbox.endpoint()
+    async with outbox.sender():
+        event_id = await outbox.announce(words="hello")
+        call = await outbox.endpoints.call()
+        assert call.attempt.event.id == event_id
+        assert call.attempt.event.data == {"words": "hello"}
+        call.answer(Accepted())
+        await outbox.until_delivery("delivered", event_id=event_id)
+    assert await outbox.value("SELECT failing_since FROM endpoints") is None
+
+
+async def test_the_schedule_is_kept_and_its_end_is_a_dead_letter(outbox: Outbox):
+    await outbox.endpoint()
+    waits = []
+    async with outbox.sender():
+        event_id = await outbox.announce()
+        for number in range(1, 11):
+            call = await outbox.endpoints.call()
+            assert call.attempt.delivery.attempt == number
+            call.answer(Retry(DOWN), status=503)
+            await outbox.eventually("SELECT count(*) FROM delivery_attempts", number)
+            if number < 10:
+                await outbox.until_delivery("pending", event_id=event_id)
+                waits.append(await outbox.advance_to_due(event_id=event_id))
+        await outbox.until_delivery("failed", event_id=event_id)
+    expected = [5, 60, 300, 1800, 7200, 18000, 36000, 57600, 86400]
+    for wait, seconds in zip(waits, expected, strict=True):
+        assert 0.8 * seconds <= wait.total_seconds() <= 1.2 * seconds
+    assert waits[0] <= timedelta(seconds=5)
+    (letter,) = await outbox.rows("SELECT * FROM dead_letters")
+    assert (letter["reason"], letter["stage"], letter["attempts"]) == (
+        "delivery-exhausted",
+        "sender",
+        10,
+    )
+    assert letter["account_id"] == outbox.account
+    assert letter["delivery_id"].startswith("dlv_")
+    assert b'"type":"test.happened.v1"' in letter["record_value"]
+
+
+async def test_retry_after_is_never_undercut(outbox: Outbox):
+    await outbox.endpoint()
+    async with outbox.sender():
+        event_id = await outbox.announce()
+        retry = Retry(DOWN, after=timedelta(minutes=7))
+        (await outbox.endpoints.call()).answer(retry, status=500)
+        await outbox.until_delivery("pending", event_id=event_id)
+        assert await outbox.advance_to_due(event_id=event_id) == timedelta(minutes=7)
+
+
+async def test_a_throttled_endpoint_rests_in_all_its_lanes(outbox: Outbox):
+    page = await outbox.page()
+    await outbox.endpoint()
+    one, two = await outbox.conversation(page), await outbox.conversation(page)
+    async with outbox.sender():
+        first = await outbox.announce(conversation_id=one)
+        throttle = Throttle(DOWN, timedelta(minutes=3))
+        (await outbox.endpoints.call()).answer(throttle, status=429)
+        await outbox.until_delivery("pending", event_id=first)
+        await outbox.announce(conversation_id=two)
+        outbox.advance(timedelta(minutes=2))
+        await asyncio.sleep(0.05)
+        assert outbox.endpoints.idle
+        outbox.advance(timedelta(minutes=2))
+        (await outbox.endpoints.call()).answer(Accepted())
+
+
+async def test_gone_fails_the_delivery_and_disables_the_endpoint(outbox: Outbox):
+    endpoint = await outbox.endpoint(ordering="endpoint")
+    async with outbox.sender():
+        first = await outbox.announce()
+        second = await outbox.announce()
+        gone = SendError("upstream-failed", "The webhook answered 410.", "Look.")
+        (await outbox.endpoints.call()).answer(Refused(gone, gone=True), status=410)
+        await outbox.until_delivery("failed", event_id=first)
+        assert await outbox.value("SELECT status FROM endpoints") == "disabled"
+        assert await outbox.value("SELECT status_reason FROM endpoints") == "gone"
+        # Disabled keeps, as paused does; resumed, it gets what waited.
+        assert outbox.endpoints.idle
+        async with outbox.database.unit_of_work() as work:
+            await work.connection.execute(text("UPDATE endpoints SET status = 'active'"))
+            await release_target(work, endpoint)
+        call = await outbox.endpoints.call()
+        assert call.attempt.event.id == second
+    (event,) = await outbox.events("gateway.endpoint.disabled.v1")
+    assert event["data"]["endpoint"]["status_reason"] == "gone"
+    (letter,) = await outbox.rows("SELECT * FROM dead_letters")
+    assert letter["reason"] == "gone"
+
+
+async def test_five_days_of_failures_disable_an_endpoint(outbox: Outbox):
+    await outbox.endpoint(ordering="none")
+    async with outbox.sender():
+
+        async def attempt(outcome, *, failing_since):
+            await outbox.announce()
+            (await outbox.endpoints.call()).answer(outcome, status=500)
+            await outbox.eventually("SELECT count(*) FROM deliveries WHERE status = 'sending'", 0)
+            assert await outbox.value("SELECT failing_since FROM endpoints") == failing_since
+            # Their retries are not what this is about.
+            await outbox.execute("UPDATE deliveries SET status = 'cancelled', holds_lane = false")
+
+        await attempt(Retry(DOWN), failing_since=outbox.clock.now())
+        outbox.clock.advance(timedelta(days=4))
+        # A success in between starts the count anew.
+        await attempt(Accepted(), failing_since=None)
+        since = outbox.clock.now()
+        await attempt(Retry(DOWN), failing_since=since)
+        outbox.clock.advance(timedelta(days=5) - timedelta(seconds=1))
+        await attempt(Retry(DOWN), failing_since=since)
+        assert await outbox.value("SELECT status FROM endpoints") == "active"
+        outbox.clock.advance(timedelta(seconds=1))
+        await attempt(Retry(DOWN), failing_since=since)
+    assert await outbox.value("SELECT status FROM endpoints") == "disabled"
+    assert await outbox.value("SELECT status_reason FROM endpoints") == "failing"
+    assert len(await outbox.events("gateway.endpoint.disabled.v1")) == 1
+
+
+async def test_a_paused_endpoint_keeps_and_a_resumed_one_gets_all_in_order(outbox: Outbox):
+    endpoint = await outbox.endpoint(ordering="endpoint")
+    async with outbox.database.unit_of_work() as work:
+        await work.connection.execute(text("UPDATE endpoints SET status = 'paused'"))
+        await hold_target(work, endpoint)
+    async with outbox.sender():
+        events = [await outbox.announce() for _ in range(5)]
+        outbox.advance(timedelta(days=2))
+        await asyncio.sleep(0.05)
+        assert outbox.endpoints.idle
+        async with outbox.database.unit_of_work() as work:
+            await work.connection.execute(text("UPDATE endpoints SET status = 'active'"))
+            await release_target(work, endpoint)
+        got = []
+        for _ in events:
+            call = await outbox.endpoints.call()
+            got.append(call.attempt.event.id)
+            call.answer(Accepted())
+    assert got == events
+
+
+async def test_a_deleted_endpoint_gets_nothing_more(outbox: Outbox):
+    endpoint = await outbox.endpoint(ordering="endpoint")
+    async with outbox.sender():
+        await outbox.announce()
+        second = await outbox.announce()
+        call = await outbox.endpoints.call()
+        async with outbox.database.unit_of_work() as work:
+            await work.connection.execute(
+                text("UPDATE endpoints SET deleted_at = now(), event_types = '{}'")
+            )
+            await drop_target(work, endpoint)
+        call.answer(Accepted())
+        await outbox.until_delivery("cancelled", event_id=second)
+        await outbox.eventually("SELECT count(*) FROM deliveries WHERE holds_lane", 0)
+    assert len(outbox.endpoints.calls) == 1
+
+
+async def test_lanes_are_conversations_unless_the_endpoint_says_otherwise(outbox: Outbox):
+    page = await outbox.page()
+    one, two = await outbox.conversation(page), await outbox.conversation(page)
+    for ordering, at_once in (("conversation", 2), ("endpoint", 1), ("none", 3)):
+        endpoint = await outbox.endpoint(ordering=ordering, event_types=[f"test.{ordering}.*"])
+        async with outbox.sender(epoch=at_once):
+            kind = f"test.{ordering}.v1"
+            # One call at a time at first: this one shows that the endpoint is well.
+            await outbox.announce(kind=kind)
+            (await outbox.endpoints.call()).answer(Accepted())
+            await outbox.announce(kind=kind)
+            (await outbox.endpoints.call()).answer(Accepted())
+            for conversation in (one, one, two):
+                await outbox.announce(kind=kind, conversation_id=conversation)
+            calls = [await outbox.endpoints.call() for _ in range(at_once)]
+            await asyncio.sleep(0.05)
+            assert outbox.endpoints.idle
+            assert {call.attempt.delivery.target_id for call in calls} == {endpoint}
+            for call in calls:
+                call.answer(Accepted())
+            for _ in range(3 - at_once):
+                (await outbox.endpoints.call()).answer(Accepted())
+            await outbox.eventually("SELECT count(*) FROM deliveries WHERE holds_lane", 0)
+
+
+async def test_a_failing_event_holds_its_lane_for_so_long_and_then_goes_on_beside_it(
+    outbox: Outbox,
+):
+    await outbox.endpoint(ordering="endpoint", lane_hold_seconds=900)
+    async with outbox.sender(schedule=endpoint_schedule((600, 7200))):
+        first = await outbox.announce()
+        second = await outbox.announce()
+        (await outbox.endpoints.call()).answer(Retry(DOWN), status=500)
+        await outbox.until_delivery("pending", event_id=first)
+        outbox.advance(timedelta(seconds=720))
+        (await outbox.endpoints.call()).answer(Retry(DOWN), status=500)
+        await outbox.eventually("SELECT count(*) FROM delivery_attempts", 2)
+        await asyncio.sleep(0.05)
+        assert outbox.endpoints.idle
+        outbox.advance(timedelta(seconds=180))
+        call = await outbox.endpoints.call()
+        assert call.attempt.event.id == second
+        # And the failing one goes on by its own schedule.
+        outbox.advance(timedelta(hours=3))
+        await asyncio.sleep(0.05)
+        # One in flight in a lane.
+        assert outbox.endpoints.idle
+        call.answer(Accepted())
+        call = await outbox.endpoints.call()
+        assert (call.attempt.event.id, call.attempt.delivery.attempt) == (first, 3)
+
+
+async def test_an_insert_that_did_not_see_the_settlement_beside_it_is_mended(outbox: Outbox):
+    """Both commit; neither lets the second delivery go; the wake-up of the insert does."""
+    await outbox.endpoint(ordering="endpoint")
+    async with outbox.sender():
+        await outbox.announce()
+        call = await outbox.endpoints.call()
+        async with outbox.database.unit_of_work() as work:
+            work.announce(
+                NewEvent(
+                    type="test.happened.v1",
+                    account_id=outbox.account,
+                    data={},
+                    occurred_at=work.now,
+                )
+            )
+            await work.flush()
+            # The insert has run and saw the lane held; now its holder is settled.
+            call.answer(Accepted())
+            await outbox.eventually("SELECT count(*) FROM deliveries WHERE holds_lane", 0)
+        call = await outbox.endpoints.call()
+        call.answer(Accepted())
+        await outbox.eventually("SELECT count(*) FROM deliveries WHERE status = 'delivered'", 2)
+
+
+async def test_two_inserts_that_did_not_see_one_another_leave_one_after_the_other(outbox: Outbox):
+    await outbox.endpoint(ordering="endpoint")
+    for _ in range(2):
+        await outbox.announce()
+    await outbox.execute("UPDATE deliveries SET ready = true")
+    async with outbox.sender():
+        first = await outbox.endpoints.call()
+        first.answer(Retry(DOWN), status=500)
+        await outbox.eventually("SELECT count(*) FROM delivery_attempts", 1)
+        await asyncio.sleep(0.1)
+        # The second waits for the first, though it was thought ready.
+        assert outbox.endpoints.idle
+        outbox.advance(timedelta(seconds=6))
+        again = await outbox.endpoints.call()
+        assert again.attempt.delivery.id == first.attempt.delivery.id
+
+
+async def test_a_lost_wake_up_costs_a_second(outbox: Outbox):
+    await outbox.endpoint()
+    async with outbox.sender() as (sender, _):
+        outbox.senders.remove(sender)
+        await outbox.announce()
+        (await outbox.endpoints.call()).answer(Accepted())
+        outbox.senders.append(sender)
+
+
+async def test_an_endpoint_has_no_more_calls_at_once_than_it_says(outbox: Outbox):
+    await outbox.endpoint(ordering="none", max_concurrency=3)
+    async with outbox.sender():
+        events = [await outbox.announce() for _ in range(12)]
+        most, done = 0, 0
+        while done < len(events):
+            running = [await outbox.endpoints.call()]
+            await asyncio.sleep(0.05)
+            while not outbox.endpoints.idle:
+                running.append(await outbox.endpoints.call())
+            most = max(most, len(running))
+            for call in running:
+                call.answer(Accepted())
+            done += len(running)
+    assert most == 3
+
+
+async def test_an_endpoint_that_hangs_gets_one_call_at_a_time(outbox: Outbox):
+    await outbox.endpoint(ordering="none", max_concurrency=10)
+    away = NotAttempted(SendError("upstream-failed", "No connection.", "Look.", retryable=True))
+    async with outbox.sender():
+        for _ in range(5):
+            await outbox.announce()
+        (await outbox.endpoints.call()).answer(away, status=None, slow=True)
+        await outbox.eventually("SELECT last_attempt_timed_out FROM endpoints", wanted=True)
+        call = await outbox.endpoints.call()
+        await asyncio.sleep(0.05)
+        assert outbox.endpoints.idle
+        call.answer(away, status=None, slow=True)
+        await outbox.endpoints.call()
+        assert outbox.endpoints.idle
+
+
+async def test_health_is_remembered_across_processes(outbox: Outbox):
+    await outbox.endpoint(ordering="none", last_attempt_timed_out=True)
+    async with outbox.sender():
+        for _ in range(3):
+            await outbox.announce()
+        await outbox.endpoints.call()
+        await asyncio.sleep(0.05)
+        assert outbox.endpoints.idle
