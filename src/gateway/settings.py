@@ -68,6 +68,12 @@ class Settings(BaseSettings):
     # HTTP
     host: str = Field(default="127.0.0.1", description="Where the API listens.")
     port: int = Field(default=8080, ge=0, le=65535, description="Where the API listens.")
+    listen_fd: int | None = Field(
+        default=None,
+        ge=0,
+        description="An inherited listening socket's descriptor, instead of HOST and PORT: while a "
+        "new process takes over from an old one, no connection is refused.",
+    )
     ops_host: str = Field(default="127.0.0.1", description="Where probes and metrics are served.")
     ops_port: int = Field(default=9090, ge=0, le=65535, description="/livez, /readyz, /metrics.")
     public_url: str = Field(
