@@ -67,7 +67,7 @@ class HttpServer:
                 forwarded_allow_ips=list(trusted_proxies),
                 backlog=_BACKLOG,
                 timeout_keep_alive=self._guard.limits.keep_alive_seconds,
-                timeout_graceful_shutdown=round(stop_seconds),
+                timeout_graceful_shutdown=max(1, int(stop_seconds)),
             )
         )
         self._listening = asyncio.Event()
