@@ -137,7 +137,7 @@ class Settings(BaseSettings):
     )
     sender_proxy_url: str = Field(default="", description="Egress proxy for customers' addresses.")
     endpoint_retry_seconds: Annotated[tuple[int, ...], NoDecode] = Field(
-        default=(5, 60, 300, 1800, 7200, 18000, 36000, 57600, 86400),
+        default=(5, 60, 300, 1800, 7200, 18000, 43200, 86400, 115200),
         description="Waits between the attempts of an endpoint's delivery, ± 20 %.",
     )
 

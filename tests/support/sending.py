@@ -47,7 +47,7 @@ from gateway.sender.worker import Sender, SenderPlan
 SIGNING_SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 PAGE_TOKEN = "EAApagetoken0123456789"
 APP_SECRET = "app-secret-0123456789"
-SCHEDULE = endpoint_schedule((5, 60, 300, 1800, 7200, 18000, 36000, 57600, 86400))
+SCHEDULE = endpoint_schedule((5, 60, 300, 1800, 7200, 18000, 43200, 86400, 115200))
 SECONDS = 10.0
 
 
