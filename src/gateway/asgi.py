@@ -11,23 +11,32 @@ from gateway.api import (
     agents,
     api_keys,
     channel_actions,
+    channel_messages,
     channels,
+    contacts,
+    conversations,
+    dead_letters,
     deliveries,
     destinations,
     endpoint_actions,
     endpoints,
     events,
+    media,
+    messages,
     meta_apps,
 )
 from gateway.api.feed_watch import FeedWatch
 from gateway.api.parts import ApiParts
+from gateway.api.ports import Republisher
 from gateway.db.unit_of_work import Database
 from gateway.http.auth import Authenticator
 from gateway.http.boundary import Boundary
 from gateway.http.limits import CallLimit
 from gateway.http.refusals import install
 from gateway.http.routes import RestParts
+from gateway.media_store import MediaStore
 from gateway.settings import Settings
+from gateway.tracing import Tracing
 
 _RESOURCES: Final = (
     accounts,
@@ -35,11 +44,17 @@ _RESOURCES: Final = (
     meta_apps,
     channels,
     channel_actions,
+    channel_messages,
+    conversations,
+    messages,
+    contacts,
     agents,
     endpoints,
     endpoint_actions,
     destinations,
     deliveries,
+    dead_letters,
+    media,
     events,
 )
 
@@ -53,8 +68,11 @@ class AppParts:
 
     database: Database
     api: ApiParts
+    tracing: Tracing = field(default_factory=Tracing)
     routers: Sequence[APIRouter] = ()
     feed: FeedWatch = field(default_factory=FeedWatch)
+    republisher: Republisher | None = None
+    media: MediaStore | None = None
 
 
 def create_app(settings: Settings, parts: AppParts) -> FastAPI:
@@ -72,9 +90,12 @@ def create_app(settings: Settings, parts: AppParts) -> FastAPI:
         ),
         call_limit=CallLimit(settings.api_rate_limit_per_minute),
         body_bytes=settings.api_body_bytes,
+        tracing=parts.tracing,
     )
     app.state.api = parts.api
     app.state.feed = parts.feed
+    app.state.republisher = parts.republisher
+    app.state.media = parts.media
     for module in _RESOURCES:
         app.include_router(module.router)
     for router in parts.routers:

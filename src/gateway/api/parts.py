@@ -5,7 +5,7 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 
-from gateway.api.ports import Engagement, RoutingChanges, RoutingRules
+from gateway.api.ports import Engagement, PartitionOf, RoutingChanges, RoutingRules
 from gateway.meta.graph import GraphClient
 from gateway.meta.pages import PageConnector
 from gateway.net.egress import Egress
@@ -22,6 +22,7 @@ class ApiParts:
     engagement: Engagement
     routing_rules: RoutingRules
     routing_changes: RoutingChanges
+    inbound_partition: PartitionOf
 
 
 def api_parts(request: Request) -> ApiParts:

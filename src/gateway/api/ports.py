@@ -85,6 +85,18 @@ class RoutingChanges(Protocol):
         ...
 
 
+class PartitionOf(Protocol):
+    """Knows which partition of the inbound topic carries a contact's events."""
+
+    async def __call__(self, key: str) -> int:
+        """Return the partition of a Kafka key.
+
+        Raises:
+            NotReadyError: The topic has not been made yet.
+        """
+        ...
+
+
 class Republisher(Protocol):
     """Puts a record back on its topic."""
 

@@ -41,12 +41,14 @@ class DeliveryView:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AttemptView:
-    """One attempt at a delivery."""
+    """One attempt at a delivery; `outcome` is `unknown` where nobody can say what it did."""
 
+    attempt: int
     at: datetime
     status: int | None
     ms: int
     body: str | None
+    outcome: str
     error: dict[str, Any] | None
 
 
@@ -70,13 +72,15 @@ _OF_TARGET: Final = text(
 _OF_EVENT: Final = text(f"{_SELECT} AND d.event_id = :event_id AND d.target_id = :target_id")
 _ATTEMPTS: Final = text(
     """
-    SELECT delivery_id, at, status, milliseconds AS ms, body, error FROM delivery_attempts
+    SELECT delivery_id, attempt, at, status, milliseconds AS ms, body, outcome, error
+    FROM delivery_attempts
     WHERE account_id = :account_id AND delivery_id = ANY(:ids) ORDER BY delivery_id, attempt
     """
 )
 _ATTEMPTS_OF_MESSAGE: Final = text(
     """
-    SELECT a.at, a.status, a.milliseconds AS ms, a.body, a.error FROM delivery_attempts a
+    SELECT a.attempt, a.at, a.status, a.milliseconds AS ms, a.body, a.outcome, a.error
+    FROM delivery_attempts a
     JOIN deliveries d ON d.id = a.delivery_id
     WHERE d.account_id = :account_id AND d.message_id = :message_id
     ORDER BY d.ordinal, a.attempt

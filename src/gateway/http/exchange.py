@@ -20,7 +20,7 @@ class Exchange:
     """
 
     def __init__(self, database: Database, idempotent: IdempotentRequest | None) -> None:
-        self._database = database
+        self.database = database
         self._idempotent = idempotent
         self._stack = AsyncExitStack()
         self._work: UnitOfWork | None = None
@@ -36,7 +36,7 @@ class Exchange:
         Raises: as `IdempotentRequest.begin`.
         """
         if self._work is None:
-            work = await self._stack.enter_async_context(self._database.unit_of_work())
+            work = await self._stack.enter_async_context(self.database.unit_of_work())
             if self._idempotent is not None:
                 await self._idempotent.begin(work)
             self._work = work
@@ -48,13 +48,13 @@ class Exchange:
         Raises: as `IdempotentRequest.begin`.
         """
         if self._idempotent is not None:
-            async with self._database.unit_of_work() as work:
+            async with self.database.unit_of_work() as work:
                 await self._idempotent.reserve(work)
 
     @asynccontextmanager
     async def glance(self) -> AsyncIterator[UnitOfWork]:
         """Open a transaction beside the effect's, committed at the end of the block."""
-        async with self._database.unit_of_work() as work:
+        async with self.database.unit_of_work() as work:
             yield work
 
     async def keep(self, response: Response) -> None:
@@ -75,5 +75,5 @@ class Exchange:
         """Commit the effect, or roll it back and let the idempotency key go."""
         await self._stack.__aexit__(kind, error, traceback)
         if error is not None and self._idempotent is not None and self._idempotent.reserved:
-            async with self._database.unit_of_work() as work:
+            async with self.database.unit_of_work() as work:
                 await self._idempotent.release(work)

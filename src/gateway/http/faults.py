@@ -1,6 +1,6 @@
 """Names the fields that do not hold: pydantic's errors as JSON pointers, codes and sentences."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from pydantic import ValidationError
@@ -24,33 +24,50 @@ def faults_of(errors: Iterable[Mapping[str, Any]], *, body: object) -> list[Fiel
         where, *location = error["loc"]
         prefix = "" if where == "body" else f"/{where}"
         within = body if where == "body" else None
-        faults.append(_fault(error, prefix + pointer_to(location, within)))
+        faults.append(_fault(error, prefix + _pointer(error, location, within)))
     return faults[:_MOST]
 
 
 def faults_in(error: ValidationError, *, body: object, prefix: str = "") -> list[FieldFault]:
     """Return the faults of a body that a model refused; `prefix` is where the body itself is."""
     found = error.errors(include_url=False, include_input=False)
-    return [_fault(each, prefix + pointer_to(each["loc"], body)) for each in found][:_MOST]
+    return [_fault(each, prefix + _pointer(each, each["loc"], body)) for each in found][:_MOST]
 
 
-def pointer_to(location: Sequence[str | int], body: object) -> str:
+def _pointer(error: Mapping[str, Any], location: Sequence[str | int], body: object) -> str:
+    return pointer_to(location, body, missing=error["type"] == "missing")
+
+
+def pointer_to(location: Sequence[str | int], body: object, *, missing: bool = False) -> str:
     """Return the JSON pointer of a place in a body.
 
-    Pydantic's locations also name the branch of a union that it tried; these are in no body and
-    are left out. What is missing is in no body either, but stands last.
+    Pydantic's locations also name the branch of a union that it tried. These are in no body, but
+    may be called like a field that is, so the reading that ends where the location does, and then
+    the one that explains most steps, is taken. What is missing is in no body either, but stands
+    last. Without a body, every step counts.
     """
-    pointer = ""
-    value = body
-    last = len(location) - 1
-    for position, step in enumerate(location):
-        found, inner = _descend(value, step)
-        if found:
-            value = inner
-        elif body is not None and (position < last or not isinstance(value, dict)):
-            continue
-        pointer += "/" + str(step).replace("~", "~0").replace("/", "~1")
-    return pointer
+    steps = location
+    if body is not None and location:
+        steps = max(
+            _readings(location, body, missing=missing),
+            key=lambda steps: (steps[-1:] == [location[-1]], len(steps)),
+        )
+    return "".join("/" + str(step).replace("~", "~0").replace("/", "~1") for step in steps)
+
+
+def _readings(
+    location: Sequence[str | int], value: object, *, missing: bool
+) -> Iterator[list[str | int]]:
+    if not location:
+        yield []
+        return
+    step, *rest = location
+    found, inner = _descend(value, step)
+    if found:
+        yield from ([step, *others] for others in _readings(rest, inner, missing=missing))
+    elif missing and not rest and isinstance(value, dict):
+        yield [step]
+    yield from _readings(rest, value, missing=missing)
 
 
 def _descend(value: object, step: str | int) -> tuple[bool, object]:

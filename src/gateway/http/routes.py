@@ -10,6 +10,7 @@ from fastapi.dependencies.models import Dependant
 from fastapi.params import Depends as DependsParameter
 from fastapi.params import Security as SecurityParameter
 from fastapi.routing import APIRoute
+from opentelemetry.trace import SpanKind
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -31,6 +32,7 @@ from gateway.http.exchange import Exchange
 from gateway.http.faults import pointer_to
 from gateway.http.idempotency import HEADER, IdempotentRequest, ReplayedError, check_key
 from gateway.http.limits import CallLimit
+from gateway.tracing import Tracing
 
 _SCHEME: Final = ApiKeyScheme()
 _BODILESS: Final = ("GET", "DELETE")
@@ -54,6 +56,7 @@ class RestParts:
     authenticator: Authenticator
     call_limit: CallLimit
     body_bytes: int
+    tracing: Tracing
 
 
 class GatewayRoute(APIRoute):
@@ -87,7 +90,15 @@ class GatewayRoute(APIRoute):
             idempotent = _idempotent(request, principal)
             if self.reads_json and request.method not in _BODILESS:
                 request = await _read(request, parts, idempotent, body=self.body_field is not None)
-            with structlog.contextvars.bound_contextvars(account_id=principal.account_id):
+            span = parts.tracing.span(
+                f"{request.method} {self.path}",
+                parent=request.headers.get("traceparent"),
+                kind=SpanKind.SERVER,
+            )
+            with (
+                structlog.contextvars.bound_contextvars(account_id=principal.account_id),
+                span as request.state.traceparent,
+            ):
                 return await _answer(request, handle, Exchange(parts.database, idempotent))
 
         return answer
@@ -143,11 +154,18 @@ async def outside(current: Annotated[Exchange, Depends(exchange)]) -> Exchange:
     return current
 
 
+async def trace(request: Request) -> str:
+    """Return the `traceparent` of what this request does."""
+    traceparent: str = request.state.traceparent
+    return traceparent
+
+
 Caller = Annotated[Principal, Depends(caller)]
 AccountId = Annotated[str, Depends(account_id)]
 Work = Annotated[UnitOfWork, Depends(work)]
 Glances = Annotated[Exchange, Depends(exchange)]
 Outside = Annotated[Exchange, Depends(outside)]
+Trace = Annotated[str, Depends(trace)]
 
 
 async def _admit(request: Request, parts: RestParts, scopes: tuple[str, ...]) -> Principal:

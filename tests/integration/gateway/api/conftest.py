@@ -56,6 +56,10 @@ async def egress() -> AsyncIterator[Egress]:
     await egress.aclose()
 
 
+async def _partition(_key: str) -> int:
+    return 3
+
+
 @pytest.fixture
 async def api(database, settings, clock, graph, egress, receiver) -> AsyncIterator[Api]:
     receiver.always(misbehave.answer_challenge())
@@ -72,6 +76,7 @@ async def api(database, settings, clock, graph, egress, receiver) -> AsyncIterat
             engagement=engagement,
             routing_rules=rules,
             routing_changes=changes,
+            inbound_partition=_partition,
         ),
     )
     app = create_app(settings, parts)

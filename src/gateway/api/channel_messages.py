@@ -1,0 +1,143 @@
+"""Messages to somebody on a channel, whether or not there is a conversation yet."""
+
+from typing import Annotated, Final
+
+from fastapi import APIRouter
+from pydantic import Field, StringConstraints, model_validator
+
+from gateway.api.channel_resources import existing_channel
+from gateway.api.contacts import existing_contact
+from gateway.api.parts import ApiParts, Parts
+from gateway.api.refusals import refuse_channel
+from gateway.api.sending import NewMessage, Place, SentMessage, lock_place, send
+from gateway.contracts.inbound import inbound_key
+from gateway.db.channels import Channel
+from gateway.db.conversation_views import find_conversation
+from gateway.db.first_contact import find_known, meet
+from gateway.db.unit_of_work import UnitOfWork
+from gateway.domain.channel import ChannelKind
+from gateway.errors import (
+    ConflictError,
+    FieldFault,
+    InvalidFieldsError,
+    NotSupportedByChannelError,
+)
+from gateway.http.routes import SEND, AccountId, GatewayRoute, Trace, Work
+from gateway.http.schemas import IS_TEXT, Body, Reference
+
+router = APIRouter(prefix="/v1/channels", tags=["Channels"], route_class=GatewayRoute)
+
+# Who writes a comment is told by Meta only once they answer the private reply.
+_COMMENTER: Final = "comment."
+SourceContactId = Annotated[
+    str, StringConstraints(min_length=1, max_length=512, pattern=r"^[^\x00-\x1f\x7f]+$"), IS_TEXT
+]
+
+
+class Recipient(Body):
+    """Whom a message is for: one of the three."""
+
+    contact_id: Reference | None = None
+    source_contact_id: SourceContactId | None = Field(
+        default=None, description="Meta's or the third party's id of the person."
+    )
+    comment_id: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.:-]{1,200}$")] | None = (
+        Field(
+            default=None,
+            description="A comment on one of the Page's posts, which gets one private reply, "
+            "within seven days.",
+        )
+    )
+
+    @model_validator(mode="after")
+    def _names_one(self) -> "Recipient":
+        given = (self.contact_id, self.source_contact_id, self.comment_id)
+        if sum(each is not None for each in given) != 1:
+            raise ValueError("Name one recipient in one way")
+        return self
+
+
+class NewChannelMessage(NewMessage):
+    """A message to somebody on a channel."""
+
+    recipient: Recipient
+
+
+@router.post("/{channel_id}/messages", status_code=202, dependencies=[SEND])
+async def send_on_channel(
+    channel_id: str,
+    body: NewChannelMessage,
+    account_id: AccountId,
+    parts: Parts,
+    work: Work,
+    trace: Trace,
+) -> SentMessage:
+    """Send a message to a contact, to somebody by the source's id, or in reply to a comment.
+
+    On a third-party channel this may be somebody who was never heard of.
+    """
+    channel = await existing_channel(work, account_id, channel_id)
+    refuse_channel(channel)
+    place = await _place(work, parts, channel, body.recipient)
+    return await send(
+        work,
+        parts,
+        place,
+        body,
+        comment_id=body.recipient.comment_id,
+        traceparent=trace,
+    )
+
+
+async def _place(
+    work: UnitOfWork, parts: ApiParts, channel: Channel, recipient: Recipient
+) -> Place:
+    if recipient.contact_id is not None:
+        return await _place_of_contact(work, channel, recipient.contact_id)
+    if recipient.comment_id is not None:
+        return await _place_of_comment(work, parts, channel, recipient.comment_id)
+    assert recipient.source_contact_id is not None
+    pair = (channel.id, recipient.source_contact_id)
+    if channel.kind is not ChannelKind.THIRD_PARTY and not await find_known(work, [pair]):
+        raise _unknown("source_contact_id")
+    return await _meet(work, parts, channel, recipient.source_contact_id)
+
+
+async def _place_of_contact(work: UnitOfWork, channel: Channel, contact_id: str) -> Place:
+    conversation_id = await find_conversation(
+        work.connection, channel.account_id, channel_id=channel.id, contact_id=contact_id
+    )
+    if conversation_id is None:
+        raise _unknown("contact_id")
+    await existing_contact(work, channel.account_id, contact_id)
+    return await lock_place(work, channel.account_id, conversation_id)
+
+
+async def _place_of_comment(
+    work: UnitOfWork, parts: ApiParts, channel: Channel, comment_id: str
+) -> Place:
+    if channel.kind is ChannelKind.THIRD_PARTY:
+        detail = "Only Pages and Instagram accounts have comments."
+        raise NotSupportedByChannelError(
+            detail, faults=[FieldFault("/recipient/comment_id", "not-supported", detail)]
+        )
+    place = await _meet(work, parts, channel, _COMMENTER + comment_id)
+    if place.conversation.last_outbound_at is not None:
+        raise ConflictError("This comment has had its private reply.")
+    return place
+
+
+async def _meet(
+    work: UnitOfWork, parts: ApiParts, channel: Channel, source_contact_id: str
+) -> Place:
+    key = inbound_key(channel.kind.value, channel.source_id, source_contact_id)
+    partition = await parts.inbound_partition(key)
+    _, conversation = await meet(work, channel, source_contact_id, partition=partition)
+    return Place(conversation, channel)
+
+
+def _unknown(field: str) -> InvalidFieldsError:
+    detail = "There is no such contact on this channel."
+    return InvalidFieldsError(
+        detail, faults=[FieldFault(f"/recipient/{field}", "unknown-contact", detail)]
+    )

@@ -1,0 +1,322 @@
+"""Takes messages that callers want to send."""
+
+from dataclasses import dataclass, replace
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, StringConstraints, TypeAdapter
+
+from gateway.api.media_links import media_link
+from gateway.api.parts import ApiParts
+from gateway.api.refusals import (
+    HUMAN_AGENT_TAG,
+    owner_now,
+    refuse_channel,
+    refuse_contact,
+    refuse_thread,
+    refuse_window,
+)
+from gateway.contracts.content import Content, MediaContent, TextContent, stored
+from gateway.contracts.moments import rfc3339
+from gateway.contracts.resources import Message as MessageResource
+from gateway.db.agents import get_agent
+from gateway.db.channels import Channel, get_channel
+from gateway.db.contacts import get_contact
+from gateway.db.conversations import Conversation, lock_conversations
+from gateway.db.endpoints import get_endpoint
+from gateway.db.media import get_media
+from gateway.db.messages import Message, get_message
+from gateway.db.outbox import NewEvent
+from gateway.db.unit_of_work import UnitOfWork
+from gateway.domain import ids
+from gateway.domain.channel import ChannelKind
+from gateway.domain.content import check_text, split_text
+from gateway.domain.conversation import ThreadOwner
+from gateway.domain.media import kind_of
+from gateway.domain.message import AuthorKind
+from gateway.errors import (
+    FieldFault,
+    InvalidFieldsError,
+    MediaNotSupportedError,
+    NotFoundError,
+    NotSupportedByChannelError,
+)
+from gateway.http.deferred import Deferred
+from gateway.http.patches import validated_type
+from gateway.http.schemas import IS_TEXT, Body, Flag, Reference
+from gateway.messaging.acceptance import Outgoing, accept_message
+from gateway.messaging.resources import message_resource
+
+_CONTENT: TypeAdapter[Content] = TypeAdapter(Content)
+
+
+class AuthorSettings(Body):
+    """Who writes; `system` unless said."""
+
+    kind: Literal["agent", "bot", "system"]
+    id: Reference | None = None
+
+
+class NewMessage(Body):
+    """A message to be sent."""
+
+    content: Deferred[Content]
+    author: AuthorSettings = Field(
+        default=AuthorSettings(kind="system"),
+        description="An agent's message accepts an enquiry that is open or offered.",
+    )
+    tag: Annotated[str, StringConstraints(max_length=100), IS_TEXT] | None = Field(
+        default=None,
+        description="`HUMAN_AGENT`: an agent answers within seven days, where the Page may.",
+        examples=["HUMAN_AGENT"],
+    )
+    reply_to: Reference | None = Field(
+        default=None, description="The message that this one answers."
+    )
+    persona_id: Reference | None = Field(default=None, description="Meta's id of a persona.")
+    client_reference: (
+        Annotated[str, StringConstraints(min_length=1, max_length=255), IS_TEXT] | None
+    ) = Field(default=None, description="Comes back in every event of the message.")
+    take_thread: Flag = Field(
+        default=False, description="Send although another app has the thread, and take it."
+    )
+    takeover: Flag = Field(
+        default=False, description="Take the enquiry although another agent has it."
+    )
+    split: Flag = Field(default=False, description="Send a text that is too long in parts.")
+
+
+class SentMessage(MessageResource):
+    """A message that was accepted; `hold` says why it waits, if it does."""
+
+    parts: list[str] | None = Field(
+        default=None, description="The ids of all parts, where a text was split."
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a message goes: a locked conversation, and what it belongs to."""
+
+    conversation: Conversation
+    channel: Channel
+
+
+async def lock_place(work: UnitOfWork, account_id: str, conversation_id: str) -> Place:
+    """Lock a conversation of an account.
+
+    Raises:
+        NotFoundError: There is none.
+    """
+    locked = await lock_conversations(work, [conversation_id], account_id=account_id)
+    if conversation_id not in locked:
+        raise NotFoundError("There is no such conversation.")
+    conversation = locked[conversation_id]
+    channel = await get_channel(work.connection, account_id, conversation.channel_id)
+    assert channel is not None
+    return Place(conversation, channel)
+
+
+async def refuse_place(
+    work: UnitOfWork,
+    place: Place,
+    *,
+    author_kind: AuthorKind,
+    take_thread: bool,
+    tag: str | None,
+    windowless: bool = False,
+) -> None:
+    """Pass where a message may go to a place, whatever it says.
+
+    Raises: as `gateway.api.refusals` does, in that order.
+    """
+    conversation, channel = place.conversation, place.channel
+    refuse_channel(channel)
+    contact = await get_contact(work.connection, conversation.account_id, conversation.contact_id)
+    assert contact is not None
+    refuse_contact(contact)
+    refuse_thread(work, conversation, channel, author_kind=author_kind, take_thread=take_thread)
+    if not windowless:
+        refuse_window(work, conversation, channel, tag=tag)
+
+
+async def send(
+    work: UnitOfWork,
+    parts: ApiParts,
+    place: Place,
+    body: NewMessage,
+    *,
+    comment_id: str | None = None,
+    traceparent: str | None = None,
+) -> SentMessage:
+    """Accept a message into its conversation.
+
+    Raises:
+        ConflictError: The state of the channel, contact, thread, window or enquiry forbids it.
+        InvalidFieldsError: It says what cannot be said.
+    """
+    author_kind = AuthorKind(body.author.kind)
+    await refuse_place(
+        work,
+        place,
+        author_kind=author_kind,
+        take_thread=body.take_thread,
+        tag=body.tag,
+        windowless=comment_id is not None,
+    )
+    contents = await _contents(work, parts, place.channel, body)
+    outgoing = await _outgoing(work, place, body)
+    enquiry_id = await parts.engagement.before_send(
+        work,
+        place.conversation,
+        place.channel,
+        author_kind=author_kind,
+        author_id=body.author.id,
+        takeover=body.takeover,
+    )
+    _take_thread(work, place, author_kind, take_thread=body.take_thread)
+    messages = [
+        await accept_message(
+            work,
+            place.conversation,
+            place.channel,
+            replace(
+                outgoing,
+                content=content,
+                enquiry_id=enquiry_id,
+                comment_id=comment_id,
+                traceparent=traceparent,
+            ),
+        )
+        for content in contents
+    ]
+    return _shown(place.channel, messages)
+
+
+async def _contents(
+    work: UnitOfWork, parts: ApiParts, channel: Channel, body: NewMessage
+) -> list[dict[str, Any]]:
+    content = validated_type(_CONTENT, body.content.raw, prefix="/content")
+    if isinstance(content, TextContent):
+        return _texts(content, channel, split=body.split)
+    if isinstance(content, MediaContent) and content.media_id is not None:
+        media = await get_media(work.connection, channel.account_id, content.media_id)
+        if media is None:
+            raise _invalid("/content/media_id", "unknown-media", "There is no such media.")
+        if content.type not in ("file", kind_of(media.mime_type)):
+            detail = f"This media is of the type {media.mime_type}."
+            raise MediaNotSupportedError(
+                detail, faults=[FieldFault("/content/type", "media-not-supported", detail)]
+            )
+        link = {"url": media_link(parts.public_url, media), "mime_type": media.mime_type}
+        return [stored(content) | link]
+    return [stored(content)]
+
+
+def _texts(content: TextContent, channel: Channel, *, split: bool) -> list[dict[str, Any]]:
+    if not split:
+        check_text(content.text, limit=channel.text_limit, pointer="/content/text")
+        return [stored(content)]
+    texts = split_text(content.text, limit=channel.text_limit)
+    *first, last = texts
+    # Quick replies vanish with the next message, so they go with the last one.
+    return [
+        *({"type": "text", "text": text} for text in first),
+        stored(content) | {"text": last},
+    ]
+
+
+async def _outgoing(work: UnitOfWork, place: Place, body: NewMessage) -> Outgoing:
+    kind = place.channel.kind
+    _check_tag(body, kind)
+    if body.persona_id is not None and kind is not ChannelKind.MESSENGER:
+        raise _unsupported("/persona_id", "Personas are Messenger's.")
+    if body.reply_to is not None:
+        await _check_reply(work, place.conversation, body.reply_to)
+    return Outgoing(
+        content={},
+        author_kind=AuthorKind(body.author.kind),
+        author_id=body.author.id,
+        author_name=await _author_name(work, place.channel.account_id, body.author),
+        client_reference=body.client_reference,
+        tag=body.tag,
+        reply_to=body.reply_to,
+        persona_id=body.persona_id,
+        take_thread=body.take_thread,
+    )
+
+
+def _check_tag(body: NewMessage, kind: ChannelKind) -> None:
+    if body.tag is None:
+        return
+    if kind is ChannelKind.THIRD_PARTY:
+        raise _unsupported("/tag", "Tags are Meta's.")
+    if body.tag != HUMAN_AGENT_TAG:
+        raise _invalid("/tag", "unknown-tag", f"The only tag is {HUMAN_AGENT_TAG}.")
+    if body.author.kind != "agent":
+        raise _invalid("/tag", "not-an-agent", "Only an agent may use this tag.")
+
+
+async def _check_reply(work: UnitOfWork, conversation: Conversation, message_id: str) -> None:
+    answered = await get_message(work.connection, conversation.account_id, message_id)
+    if answered is None or answered.conversation_id != conversation.id:
+        raise _invalid(
+            "/reply_to", "unknown-message", "There is no such message in this conversation."
+        )
+
+
+async def _author_name(work: UnitOfWork, account_id: str, author: AuthorSettings) -> str | None:
+    if author.id is None:
+        return None
+    if author.kind == "agent" and ids.is_id(ids.AGENT, author.id):
+        agent = await get_agent(work.connection, account_id, author.id)
+        if agent is not None:
+            return agent.name
+    if author.kind == "bot" and ids.is_id(ids.ENDPOINT, author.id):
+        endpoint = await get_endpoint(work.connection, account_id, author.id)
+        if endpoint is not None:
+            return endpoint.name
+    raise _invalid("/author/id", "unknown-author", f"There is no such {author.kind}.")
+
+
+def _take_thread(
+    work: UnitOfWork, place: Place, author_kind: AuthorKind, *, take_thread: bool
+) -> None:
+    conversation = place.conversation
+    owner = owner_now(work, conversation)
+    by_agent = author_kind is AuthorKind.AGENT and owner is ThreadOwner.PAGE_INBOX
+    by_wish = take_thread and owner in (ThreadOwner.PAGE_INBOX, ThreadOwner.OTHER_APP)
+    if not by_agent and not by_wish:
+        return
+    conversation.thread_owner = ThreadOwner.US
+    conversation.thread_owner_since = work.now
+    work.announce(
+        NewEvent(
+            type="gateway.conversation.thread_changed.v1",
+            account_id=conversation.account_id,
+            channel_id=conversation.channel_id,
+            conversation_id=conversation.id,
+            enquiry_id=conversation.enquiry_id,
+            sequence=conversation.take_sequence(),
+            occurred_at=work.now,
+            data={
+                "previous_owner": owner.value,
+                "thread_owner": ThreadOwner.US.value,
+                "since": rfc3339(work.now),
+            },
+        )
+    )
+
+
+def _shown(channel: Channel, messages: list[Message]) -> SentMessage:
+    resource = message_resource(messages[0], hold=channel.hold)
+    if len(messages) > 1:
+        resource["parts"] = [message.id for message in messages]
+    return SentMessage.model_validate(resource)
+
+
+def _invalid(pointer: str, code: str, detail: str) -> InvalidFieldsError:
+    return InvalidFieldsError(detail, faults=[FieldFault(pointer, code, detail)])
+
+
+def _unsupported(pointer: str, detail: str) -> NotSupportedByChannelError:
+    return NotSupportedByChannelError(detail, faults=[FieldFault(pointer, "not-supported", detail)])
