@@ -29,7 +29,7 @@ def main() -> None:
 @app.command()
 def api() -> None:
     """Serve webhooks and the REST API."""
-    from gateway.asgi import run  # noqa: PLC0415 - each role loads what it needs
+    from gateway.serving import run  # noqa: PLC0415 - each role loads what it needs
 
     run(_settings())
 

@@ -105,6 +105,11 @@ class Topics:
         self._counts: Mapping[str, int] | None = None
         self._lock = asyncio.Lock()
 
+    @property
+    def known(self) -> Mapping[str, int] | None:
+        """The recorded partition counts, once `ensure` has returned; None before."""
+        return self._counts
+
     async def ensure(self) -> Mapping[str, int]:
         """Return the recorded partition count of each topic, once all exist and are fit for use.
 

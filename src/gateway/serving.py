@@ -1,0 +1,178 @@
+"""Composition root of `gateway api`: the ingress and the REST API on one port.
+
+The only place where the gateway meets routing, which brings the REST of its own resources.
+"""
+
+from collections.abc import Sequence
+from typing import Final
+
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from gateway.api.feed_watch import FeedWatch
+from gateway.api.parts import ApiParts
+from gateway.asgi import AppParts, create_app
+from gateway.broker.partitioning import partition_of
+from gateway.broker.producer import KafkaProducer
+from gateway.broker.records import NewRecord
+from gateway.broker.topics import Topics
+from gateway.clock import Clock
+from gateway.contracts.topics import INBOUND
+from gateway.errors import NotReadyError
+from gateway.http.guard import Limits
+from gateway.http.server import HttpServer
+from gateway.ingress import third_party
+from gateway.ingress.meta import PREFIX, MetaWebhooks
+from gateway.ingress.secrets import SecretCache
+from gateway.ingress.third_party import IncomingParts
+from gateway.media_store import MediaStore
+from gateway.meta.graph import GraphClient, graph_http_client
+from gateway.meta.graph_calls import GraphCalls
+from gateway.meta.pages import PageConnector
+from gateway.net.egress import Egress
+from gateway.net.places import EgressPolicy
+from gateway.net.resolver import SystemResolver
+from gateway.roles import RoleParts, run_role
+from gateway.settings import Settings
+from gateway.tracing import new_traceparent
+from routing import api as routing_api
+from routing.acceptance import RoutingRules
+from routing.changes import RoutingChanges
+from routing.engagement import Engagement
+
+_RESOLVER_THREADS: Final = 16
+_STOP_MARGIN_SECONDS: Final = 0.5
+
+
+def run(settings: Settings) -> None:
+    """Run the role until it is told to end."""
+    run_role(settings, "api", _compose)
+
+
+async def _compose(parts: RoleParts) -> None:
+    settings, lifecycle = parts.settings, parts.lifecycle
+    topics = parts.topics()
+    producer = parts.producer(topics)
+    secrets = SecretCache(parts.database)
+    parts.checks["secrets"] = lambda: secrets.loaded
+    lifecycle.supervise("secrets", secrets.run)
+    media = MediaStore.at(settings.media_url, data_dir=settings.data_dir)
+    feed = FeedWatch(parts.wakeups)
+    app = create_app(
+        settings,
+        AppParts(
+            database=parts.database,
+            api=_api_parts(parts, topics),
+            tracing=parts.tracing,
+            routers=(routing_api.router, third_party.router),
+            feed=feed,
+            republisher=_Republisher(producer, parts.clock),
+            media=media,
+        ),
+    )
+    app.state.incoming = IncomingParts(
+        secrets=secrets,
+        producer=producer,
+        clock=parts.clock,
+        body_bytes=settings.api_body_bytes,
+        produce_seconds=settings.ingress_produce_timeout,
+        database=parts.database,
+        media=media,
+        new_traceparent=new_traceparent,
+    )
+    webhooks = MetaWebhooks(
+        secrets=secrets,
+        producer=producer,
+        clock=parts.clock,
+        body_bytes=settings.webhook_body_bytes,
+        produce_seconds=settings.ingress_produce_timeout,
+        new_traceparent=new_traceparent,
+    )
+    server = HttpServer(
+        _Front(webhooks, app),
+        host=settings.host,
+        port=settings.port,
+        limits=Limits.from_settings(settings, is_upload=_is_upload),
+        trusted_proxies=settings.trusted_proxies,
+        listen_fd=settings.listen_fd,
+        stop_seconds=settings.drain_seconds - _STOP_MARGIN_SECONDS,
+    )
+    # Readers that wait for events are let go first, so that the server need not wait for them.
+    lifecycle.on_drain("feed", feed.close)
+    lifecycle.on_drain("http", server.stop)
+    lifecycle.supervise("http", server.run)
+    await server.listening()
+
+
+def _api_parts(parts: RoleParts, topics: Topics) -> ApiParts:
+    settings, lifecycle = parts.settings, parts.lifecycle
+    policy = EgressPolicy(
+        ports=frozenset(settings.egress_ports), allow_loopback=settings.egress_allow_loopback
+    )
+    egress = Egress(
+        policy,
+        resolver=SystemResolver(threads=_RESOLVER_THREADS),
+        proxy_url=settings.sender_proxy_url,
+    )
+    lifecycle.on_close("egress", egress.aclose)
+    client = graph_http_client()
+    lifecycle.on_close("graph", client.aclose)
+    base_url = settings.graph_base_url
+    return ApiParts(
+        public_url=settings.public_url,
+        egress=egress,
+        pages=PageConnector(GraphCalls(client, base_url=base_url)),
+        graph=GraphClient(client, base_url=base_url),
+        engagement=Engagement(),
+        routing_rules=RoutingRules(),
+        routing_changes=RoutingChanges(),
+        inbound_partition=_InboundPartition(topics),
+    )
+
+
+class _Front:
+    """Leads Meta's webhooks past everything that the REST API needs and they do not."""
+
+    def __init__(self, webhooks: ASGIApp, rest: ASGIApp) -> None:
+        self._webhooks = webhooks
+        self._rest = rest
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        is_webhook = scope["type"] == "http" and scope["path"].startswith(PREFIX)
+        await (self._webhooks if is_webhook else self._rest)(scope, receive, send)
+
+
+class _InboundPartition:
+    """Knows which partition of the inbound topic carries a contact's events."""
+
+    def __init__(self, topics: Topics) -> None:
+        self._topics = topics
+
+    async def __call__(self, key: str) -> int:
+        partitions = self._topics.known
+        if partitions is None:
+            raise NotReadyError("The gateway has not reached Kafka yet. Try again in a moment.")
+        return partition_of(key.encode(), partitions[INBOUND])
+
+
+class _Republisher:
+    """Puts a record back on its topic."""
+
+    def __init__(self, producer: KafkaProducer, clock: Clock) -> None:
+        self._producer = producer
+        self._clock = clock
+
+    async def republish(
+        self,
+        topic: str,
+        partition: int | None,
+        *,
+        key: bytes | None,
+        value: bytes | None,
+        headers: Sequence[tuple[str, bytes]],
+    ) -> None:
+        record = NewRecord(topic, key, value, headers, self._clock.now(), partition)
+        await self._producer.produce_all([record])
+
+
+def _is_upload(path: str) -> bool:
+    return path.endswith("/media") and path.startswith(("/v1/media", "/incoming/"))

@@ -1,0 +1,293 @@
+"""The REST of enquiries, and of a channel's routing."""
+
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Query, Response
+from fastapi import Body as FromBody
+from pydantic import AwareDatetime, Field
+
+from gateway.contracts.resources import Enquiry as EnquiryResource
+from gateway.contracts.resources import EnquiryStatusName, Moment, Resource
+from gateway.db.channel_writes import change_channel
+from gateway.db.channels import Channel, get_channel
+from gateway.db.unit_of_work import UnitOfWork
+from gateway.domain.channel import ChannelStatus
+from gateway.errors import ChannelDeletedError, NotFoundError
+from gateway.http.auth import Principal
+from gateway.http.pagination import Paging
+from gateway.http.routes import READ, WRITE, AccountId, Caller, GatewayRoute, Work
+from gateway.http.schemas import Body, Page, Reference
+from gateway.http.versions import IfMatch, tag_version
+from gateway.messaging.channel_events import announce_channel
+from routing import commands
+from routing.acceptance import RoutingRules
+from routing.changes import RoutingChanges
+from routing.enquiries import Actor, Enquiry
+from routing.listing import EnquiryFilter, list_enquiries
+from routing.repository import get_enquiries, get_timeline
+from routing.resources import enquiry_resource, timeline_resource
+
+router = APIRouter(route_class=GatewayRoute)
+
+_IdFilter = Annotated[str | None, Query(max_length=100)]
+
+
+class ByAgent(Body):
+    """Who does it."""
+
+    agent_id: Reference = Field(examples=["agt_01kb2x5h8ve0xrn1y2z3a4b5c6"])
+
+
+class PerhapsByAgent(Body):
+    """Who does it, where it is an agent."""
+
+    agent_id: Reference | None = Field(
+        default=None, examples=["agt_01kb2x5h8ve0xrn1y2z3a4b5c6", None]
+    )
+
+
+class Transfer(Body):
+    """Who shall have it."""
+
+    destination_id: Reference = Field(examples=["agt_01kb2x5h8ve0xrn1y2z3a4b5c6"])
+
+
+class TimelineLine(Resource):
+    """Something that happened to an enquiry."""
+
+    sequence: int = Field(description="The number of the event that told of it.")
+    at: Moment
+    type: str = Field(
+        description="As in the event's type: `opened`, `offered`, `accepted`, …",
+        examples=["accepted"],
+    )
+    actor: dict[str, Any] = Field(
+        description="Who did it.", examples=[{"kind": "agent", "id": "agt_…"}, {"kind": "system"}]
+    )
+    data: dict[str, Any] = Field(default_factory=dict)
+
+
+class EnquiryWithTimeline(EnquiryResource):
+    """One matter in a conversation, with all that happened to it."""
+
+    timeline: list[TimelineLine]
+
+
+class RoutingResource(Resource):
+    """Who is asked to take a channel's enquiries, in which order."""
+
+    rule: Literal["alternative"] | None = Field(
+        description="Null: no routing; enquiries stay open until somebody accepts them."
+    )
+    destinations: list[dict[str, Any]] = Field(
+        description="In the order in which they are asked.",
+        examples=[[{"id": "agt_01kb2x5h8ve0xrn1y2z3a4b5c6", "timeout_seconds": 60}]],
+    )
+    waiting_limit_seconds: int | None = Field(
+        None, description="After so many seconds an enquiry that nobody took is missed."
+    )
+    version: int
+
+
+@router.get("/v1/channels/{channel_id}/routing", tags=["Channels"], dependencies=[READ])
+async def read_routing(
+    channel_id: str, account_id: AccountId, work: Work, response: Response
+) -> RoutingResource:
+    """Read a channel's routing."""
+    return _shown_routing(await _channel(work, account_id, channel_id), response)
+
+
+@router.put("/v1/channels/{channel_id}/routing", tags=["Channels"], dependencies=[WRITE])
+async def replace_routing(
+    channel_id: str,
+    body: Annotated[
+        dict[str, Any] | None,
+        FromBody(
+            description='`{"rule": "alternative", "destinations": [{"id", "timeout_seconds"?}]'
+            ', "waiting_limit_seconds"?}`; null for no routing.',
+            examples=[
+                {
+                    "rule": "alternative",
+                    "destinations": [{"id": "agt_01kb2x5h8ve0xrn1y2z3a4b5c6"}],
+                }
+            ],
+        ),
+    ],
+    account_id: AccountId,
+    work: Work,
+    if_match: IfMatch,
+    response: Response,
+) -> RoutingResource:
+    """Replace a channel's routing; enquiries that wait are routed anew."""
+    channel = await _channel(work, account_id, channel_id, lock=True)
+    if channel.status is ChannelStatus.DELETED:
+        raise ChannelDeletedError("The channel is deleted.")
+    if_match.check(channel.routing_version)
+    routing = None
+    if body is not None:
+        routing = await RoutingRules().accept(work, account_id, body, pointer_prefix="")
+    channel = await change_channel(
+        work.connection,
+        channel,
+        now=work.now,
+        routing=routing,
+        routing_version=channel.routing_version + 1,
+    )
+    announce_channel(work, channel, "updated")
+    await RoutingChanges().routing_changed(work, account_id, channel_id)
+    return _shown_routing(channel, response)
+
+
+@router.get("/v1/enquiries", tags=["Enquiries"], dependencies=[READ])
+async def list_all_enquiries(
+    account_id: AccountId,
+    work: Work,
+    paging: Paging,
+    status: Annotated[list[EnquiryStatusName] | None, Query()] = None,
+    channel_id: _IdFilter = None,
+    destination_id: Annotated[
+        str | None, Query(max_length=100, description="Who has it, or is asked.")
+    ] = None,
+    agent_id: _IdFilter = None,
+    contact_id: _IdFilter = None,
+    opened_after: Annotated[
+        AwareDatetime | None, Query(description="Opened then or later.")
+    ] = None,
+    opened_before: Annotated[AwareDatetime | None, Query(description="Opened earlier.")] = None,
+) -> Page[EnquiryResource]:
+    """List enquiries, the newest first; `status` may be given several times."""
+    place = paging.place("enquiries", str)
+    rows = await list_enquiries(
+        work.connection,
+        account_id,
+        EnquiryFilter(
+            statuses=status,
+            channel_id=channel_id,
+            destination_id=destination_id,
+            agent_id=agent_id,
+            contact_id=contact_id,
+            opened_after=opened_after,
+            opened_before=opened_before,
+        ),
+        before=None if place is None else place[0],
+        limit=paging.limit + 1,
+    )
+    enquiries, cursor = paging.page(rows, "enquiries", lambda enquiry: [enquiry.id])
+    return Page(data=[_shown(enquiry) for enquiry in enquiries], next_cursor=cursor)
+
+
+@router.get("/v1/enquiries/{enquiry_id}", tags=["Enquiries"], dependencies=[READ])
+async def read_enquiry(enquiry_id: str, account_id: AccountId, work: Work) -> EnquiryWithTimeline:
+    """Read an enquiry, with all that happened to it."""
+    found = await get_enquiries(work.connection, account_id, [enquiry_id])
+    enquiry = found.get(enquiry_id)
+    if enquiry is None:
+        raise NotFoundError("There is no such enquiry.")
+    timeline = timeline_resource(await get_timeline(work.connection, account_id, enquiry_id))
+    return EnquiryWithTimeline.model_validate(enquiry_resource(enquiry) | {"timeline": timeline})
+
+
+@router.post("/v1/enquiries/{enquiry_id}/accept", tags=["Enquiries"], dependencies=[WRITE])
+async def accept_enquiry(
+    enquiry_id: str, body: ByAgent, account_id: AccountId, work: Work
+) -> EnquiryResource:
+    """Let an agent take an enquiry that is open or offered, to this agent or another."""
+    return _shown(await commands.accept(work, account_id, enquiry_id, agent_id=body.agent_id))
+
+
+@router.post("/v1/enquiries/{enquiry_id}/reject", tags=["Enquiries"], dependencies=[WRITE])
+async def reject_enquiry(
+    enquiry_id: str, body: ByAgent, account_id: AccountId, work: Work
+) -> EnquiryResource:
+    """Let an agent refuse an offer; the next destination is asked."""
+    return _shown(await commands.reject(work, account_id, enquiry_id, agent_id=body.agent_id))
+
+
+@router.post("/v1/enquiries/{enquiry_id}/transfer", tags=["Enquiries"], dependencies=[WRITE])
+async def transfer_enquiry(
+    enquiry_id: str, body: Transfer, account_id: AccountId, caller: Caller, work: Work
+) -> EnquiryResource:
+    """Offer an enquiry to another agent, or hand it over to an endpoint."""
+    return _shown(
+        await commands.transfer(
+            work,
+            account_id,
+            enquiry_id,
+            destination_id=body.destination_id,
+            actor=_actor(caller),
+        )
+    )
+
+
+@router.post("/v1/enquiries/{enquiry_id}/close", tags=["Enquiries"], dependencies=[WRITE])
+async def close_enquiry(
+    enquiry_id: str,
+    account_id: AccountId,
+    caller: Caller,
+    work: Work,
+    body: PerhapsByAgent | None = None,
+) -> EnquiryResource:
+    """End an enquiry."""
+    agent_id = None if body is None else body.agent_id
+    return _shown(
+        await commands.close(
+            work, account_id, enquiry_id, agent_id=agent_id, actor=_actor(caller, agent_id)
+        )
+    )
+
+
+@router.post("/v1/enquiries/{enquiry_id}/reopen", tags=["Enquiries"], dependencies=[WRITE])
+async def reopen_enquiry(
+    enquiry_id: str,
+    account_id: AccountId,
+    caller: Caller,
+    work: Work,
+    body: PerhapsByAgent | None = None,
+) -> EnquiryResource:
+    """Let a closed or missed enquiry begin anew; who served the contact last is asked first."""
+    agent_id = None if body is None else body.agent_id
+    return _shown(
+        await commands.reopen(
+            work, account_id, enquiry_id, agent_id=agent_id, actor=_actor(caller, agent_id)
+        )
+    )
+
+
+@router.post("/v1/enquiries/{enquiry_id}/follow-up", tags=["Enquiries"], dependencies=[WRITE])
+async def follow_enquiry_up(
+    enquiry_id: str,
+    account_id: AccountId,
+    caller: Caller,
+    work: Work,
+    body: PerhapsByAgent | None = None,
+) -> EnquiryResource:
+    """Note that somebody came back to a contact whose enquiry was missed."""
+    agent_id = None if body is None else body.agent_id
+    return _shown(
+        await commands.follow_up(
+            work, account_id, enquiry_id, agent_id=agent_id, actor=_actor(caller, agent_id)
+        )
+    )
+
+
+async def _channel(
+    work: UnitOfWork, account_id: str, channel_id: str, *, lock: bool = False
+) -> Channel:
+    channel = await get_channel(work.connection, account_id, channel_id, lock=lock)
+    if channel is None:
+        raise NotFoundError("There is no such channel.")
+    return channel
+
+
+def _actor(principal: Principal, agent_id: str | None = None) -> Actor:
+    return Actor("api", principal.key_id) if agent_id is None else Actor("agent", agent_id)
+
+
+def _shown(enquiry: Enquiry) -> EnquiryResource:
+    return EnquiryResource.model_validate(enquiry_resource(enquiry))
+
+
+def _shown_routing(channel: Channel, response: Response) -> RoutingResource:
+    tag_version(response, channel.routing_version)
+    routing = channel.routing or {"rule": None, "destinations": []}
+    return RoutingResource.model_validate(routing | {"version": channel.routing_version})
