@@ -2,10 +2,10 @@
 
 import asyncio
 import socket
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from functools import partial
-from typing import Final, Self
+from typing import Final
 
 import structlog
 import uvicorn
@@ -14,11 +14,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gateway.http.guard import Guard, Limits
 from gateway.http.protocol import GuardedProtocol
-from gateway.settings import Settings
 
 _BACKLOG: Final = 2048
-# What stopping takes beside waiting for requests.
-_STOP_MARGIN: Final = 0.5
 
 log = structlog.get_logger()
 
@@ -72,21 +69,6 @@ class HttpServer:
         )
         self._listening = asyncio.Event()
         self._ended = asyncio.Event()
-
-    @classmethod
-    def from_settings(
-        cls, app: ASGIApp, settings: Settings, *, is_upload: Callable[[str], bool]
-    ) -> Self:
-        """Describe the server of the API; `is_upload` names the paths whose bodies are streamed."""
-        return cls(
-            app,
-            host=settings.host,
-            port=settings.port,
-            limits=Limits.from_settings(settings, is_upload=is_upload),
-            trusted_proxies=settings.trusted_proxies,
-            listen_fd=settings.listen_fd,
-            stop_seconds=settings.drain_seconds - _STOP_MARGIN,
-        )
 
     @property
     def port(self) -> int:
