@@ -12,7 +12,7 @@ from gateway.db.channel_writes import change_channel
 from gateway.db.channels import Channel, get_channel
 from gateway.db.unit_of_work import UnitOfWork
 from gateway.domain.channel import ChannelStatus
-from gateway.errors import ChannelDeletedError, NotFoundError
+from gateway.errors import ChannelDeletedError, NotFoundError, VersionMismatchError
 from gateway.http.auth import Principal
 from gateway.http.pagination import Paging
 from gateway.http.routes import READ, WRITE, AccountId, Caller, GatewayRoute, Work
@@ -125,7 +125,11 @@ async def replace_routing(
     if_match.check(channel.routing_version)
     routing = None
     if body is not None:
-        routing = await RoutingRules().accept(work, account_id, body, pointer_prefix="")
+        # What GET answered may come back as it was.
+        given = {name: value for name, value in body.items() if name != "version"}
+        if "version" in body and body["version"] != channel.routing_version:
+            raise VersionMismatchError(f"The present version is {channel.routing_version}.")
+        routing = await RoutingRules().accept(work, account_id, given, pointer_prefix="")
     channel = await change_channel(
         work.connection,
         channel,
