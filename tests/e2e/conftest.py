@@ -10,11 +10,14 @@ import pytest
 from tests.e2e.stack import SECONDS, Gateway, start, stop
 
 
+# Before the rules for all tests, which look at these marks.
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if Path(__file__).parent in item.path.parents:
             item.add_marker(pytest.mark.e2e)
             item.add_marker(pytest.mark.timeout(180))
+            item.add_marker(pytest.mark.allow_hosts(["127.0.0.1", "::1", "localhost"]))
             # They share what they start, so one worker runs them all.
             item.add_marker(pytest.mark.xdist_group("e2e"))
 

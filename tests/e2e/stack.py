@@ -227,12 +227,12 @@ async def call(
 
 def start(directory: Path, *arguments: str) -> subprocess.Popen[bytes]:
     """Start `gateway dev` and return once it is ready."""
-    log = (directory / "dev.log").open("wb")
-    process = subprocess.Popen(
-        [sys.executable, "-m", "gateway", "dev", "--data-dir", str(directory), *arguments],
-        stdout=log,
-        stderr=subprocess.STDOUT,
-    )
+    with (directory / "dev.log").open("wb") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "gateway", "dev", "--data-dir", str(directory), *arguments],
+            stdout=log,
+            stderr=subprocess.STDOUT,
+        )
     deadline = time.monotonic() + 90
     while not (directory / "dev.json").exists():
         assert process.poll() is None, (directory / "dev.log").read_text()
