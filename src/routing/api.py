@@ -147,7 +147,7 @@ async def list_all_enquiries(
     account_id: AccountId,
     work: Work,
     paging: Paging,
-    status: Annotated[list[EnquiryStatusName] | None, Query()] = None,
+    status: EnquiryStatusName | None = None,
     channel_id: _IdFilter = None,
     destination_id: Annotated[
         str | None, Query(max_length=100, description="Who has it, or is asked.")
@@ -159,13 +159,13 @@ async def list_all_enquiries(
     ] = None,
     opened_before: Annotated[AwareDatetime | None, Query(description="Opened earlier.")] = None,
 ) -> Page[EnquiryResource]:
-    """List enquiries, the newest first; `status` may be given several times."""
+    """List enquiries, the newest first."""
     place = paging.place("enquiries", str)
     rows = await list_enquiries(
         work.connection,
         account_id,
         EnquiryFilter(
-            statuses=status,
+            status=status,
             channel_id=channel_id,
             destination_id=destination_id,
             agent_id=agent_id,

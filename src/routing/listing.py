@@ -1,6 +1,5 @@
 """Lists enquiries of an account, the newest first."""
 
-from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -16,7 +15,7 @@ from routing.repository import get_enquiries
 class EnquiryFilter:
     """Which enquiries are wanted; what is None does not matter."""
 
-    statuses: Collection[str] | None = None
+    status: str | None = None
     channel_id: str | None = None
     contact_id: str | None = None
     agent_id: str | None = None
@@ -26,7 +25,7 @@ class EnquiryFilter:
 
 
 _CONDITIONS: Final = {
-    "statuses": "status = ANY(:statuses)",
+    "status": "status = :status",
     "channel_id": "channel_id = :channel_id",
     "contact_id": "contact_id = :contact_id",
     "agent_id": "agent_id = :agent_id",

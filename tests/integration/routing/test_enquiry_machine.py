@@ -31,9 +31,10 @@ from gateway.errors import (
 from routing.enquiries import ARROWS, LIVE, Enquiry, EnquiryStatus
 from routing.resources import enquiry_resource
 
-LIMIT = 4
-CAPACITY = 2
-VISITORS = st.tuples(st.integers(0, 2), st.integers(0, 2))
+# Small, so that everything is soon full.
+LIMIT = 3
+CAPACITY = 1
+VISITORS = st.tuples(st.sampled_from([0, 0, 0, 1, 2]), st.integers(0, 3))
 AGENTS = st.integers(0, 2)
 ANY = st.integers(0, 1_000)
 PRESENCE = st.sampled_from(["active", "active", "idle", "busy", "offline"])
@@ -107,8 +108,11 @@ class EnquiryMachine(RuleBasedStateMachine):
         return list(self.runner.run(read()))
 
     def pick(self, number: int) -> Enquiry:
+        """Return an enquiry, more often than not one that lives."""
         enquiries = self.enquiries()
-        return enquiries[number % len(enquiries)]
+        live = [each for each in enquiries if each.status in LIVE]
+        among = live if live and number % 4 else enquiries
+        return among[number % len(among)]
 
     def command(
         self,
@@ -134,12 +138,14 @@ class EnquiryMachine(RuleBasedStateMachine):
         else:
             assert before.status in states
 
-    @rule(who=VISITORS)
-    def a_contact_writes(self, who: tuple[int, int]) -> None:
-        before = {each.id: each.status for each in self.enquiries()}
-        enquiry_id = self.do(self.at.say(*self.visitor(who)))
-        if before.get(enquiry_id) is EnquiryStatus.FOLLOWED_UP:
-            self.beyond.add(enquiry_id)
+    @rule(whoever=st.lists(VISITORS, min_size=1, max_size=4, unique=True))
+    def contacts_write(self, whoever: list[tuple[int, int]]) -> None:
+        for who in whoever:
+            before = {each.id: each.status for each in self.enquiries()}
+            enquiry_id = self.do(self.at.say(*self.visitor(who)))
+            if before.get(enquiry_id) is EnquiryStatus.FOLLOWED_UP:
+                self.beyond.add(enquiry_id)
+            self.at.clock.advance(timedelta(milliseconds=1))
 
     @rule(number=ANY, agent=AGENTS)
     @precondition(lambda self: self.enquiries())
