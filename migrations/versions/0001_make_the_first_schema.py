@@ -136,6 +136,7 @@ def upgrade() -> None:
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.PrimaryKeyConstraint("account_id", "id", name=op.f("pk_media")),
     )
+    op.create_index("ix_media_id", "media", ["id"], unique=False)
     op.create_table(
         "meta_apps",
         sa.Column("app_id", sa.Text(collation="C"), nullable=False),

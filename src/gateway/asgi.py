@@ -6,6 +6,7 @@ from typing import Final
 
 from fastapi import APIRouter, FastAPI
 
+from gateway import __version__
 from gateway.api import (
     accounts,
     agents,
@@ -18,12 +19,15 @@ from gateway.api import (
     dead_letters,
     deliveries,
     destinations,
+    docs,
     endpoint_actions,
     endpoints,
     events,
     media,
+    media_links,
     messages,
     meta_apps,
+    problems,
 )
 from gateway.api.feed_watch import FeedWatch
 from gateway.api.parts import ApiParts
@@ -31,6 +35,7 @@ from gateway.api.ports import Republisher
 from gateway.db.unit_of_work import Database
 from gateway.http.auth import Authenticator
 from gateway.http.boundary import Boundary
+from gateway.http.description import DESCRIPTION, SUMMARY, TITLE, describe, operation_id
 from gateway.http.limits import CallLimit
 from gateway.http.refusals import install
 from gateway.http.routes import RestParts
@@ -55,7 +60,9 @@ _RESOURCES: Final = (
     deliveries,
     dead_letters,
     media,
+    media_links,
     events,
+    problems,
 )
 
 
@@ -78,10 +85,14 @@ class AppParts:
 def create_app(settings: Settings, parts: AppParts) -> FastAPI:
     """Return the application."""
     app = FastAPI(
-        title="Channel gateway",
+        title=TITLE,
+        summary=SUMMARY,
+        description=DESCRIPTION,
+        version=__version__,
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
+        generate_unique_id_function=operation_id,
     )
     app.state.rest = RestParts(
         database=parts.database,
@@ -100,6 +111,8 @@ def create_app(settings: Settings, parts: AppParts) -> FastAPI:
         app.include_router(module.router)
     for router in parts.routers:
         app.include_router(router)
+    docs.install(app)
     install(app)
+    describe(app)
     app.add_middleware(Boundary)
     return app

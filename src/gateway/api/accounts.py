@@ -7,6 +7,7 @@ from fastapi import Body as FromBody
 from pydantic import Field
 
 from gateway.api.filters import Search
+from gateway.api.parts import Parts
 from gateway.db.accounts import (
     Account,
     change_account,
@@ -97,6 +98,7 @@ async def read_account(account_id: str, response: Response, work: Work) -> Accou
 async def change_account_settings(
     account_id: str,
     body: Annotated[Patch[AccountSettings], FromBody()],
+    parts: Parts,
     response: Response,
     work: Work,
     if_match: IfMatch,
@@ -108,6 +110,8 @@ async def change_account_settings(
     if wanted.departments_enabled and not account.departments_enabled:
         await _check_departments(work, account_id)
     await change_account(work.connection, account_id, now=work.now, **wanted.model_dump())
+    if wanted.concurrent_contacts_limit > account.concurrent_contacts_limit:
+        await parts.routing_changes.contacts_limit_changed(work, account_id)
     return _shown(await _existing(work, account_id), response)
 
 

@@ -100,8 +100,16 @@ async def read_content(
     media_id: str, request: Request, account_id: AccountId, work: Work
 ) -> Response:
     """Return the file itself."""
-    media = await _existing(work, account_id, media_id)
     store: MediaStore = request.app.state.media
+    return await stored_content(store, await _existing(work, account_id, media_id))
+
+
+async def stored_content(store: "MediaStore", media: Media) -> Response:
+    """Return a file as an answer.
+
+    Raises:
+        NotFoundError: The store has it no more.
+    """
     content = store.read(media.path)
     try:
         first = await anext(content, b"")

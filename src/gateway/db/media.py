@@ -38,3 +38,12 @@ async def get_media(connection: AsyncConnection, account_id: str, media_id: str)
     statement = _SELECT.where(media.c.account_id == account_id, media.c.id == media_id)
     row = (await connection.execute(statement)).mappings().one_or_none()
     return None if row is None else Media(**row)
+
+
+async def find_shared_media(
+    connection: AsyncConnection, media_id: str, *, sha256: str
+) -> Media | None:
+    """Return what is known of media, whosever it is, to who knows the digest of its content."""
+    statement = _SELECT.where(media.c.id == media_id, media.c.sha256 == sha256)
+    row = (await connection.execute(statement)).mappings().one_or_none()
+    return None if row is None else Media(**row)

@@ -44,7 +44,8 @@ class Principal:
             ForbiddenError: The call needs the other kind of key.
         """
         wanted = tuple(scopes)
-        if self.scopes & {*wanted, *(("admin",) if "instance" not in wanted else ())}:
+        enough = {*wanted, "admin"} if {*wanted} & {*ACCOUNT_SCOPES} else {*wanted}
+        if self.scopes & enough:
             return
         if self.account_id is None:
             raise ForbiddenError("The administrator's key is for instance calls only.")

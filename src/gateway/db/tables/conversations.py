@@ -185,6 +185,7 @@ media = Table(
     # Where the object store has it.
     Column("path", Text, nullable=False),
     moment("created_at"),
+    Index("ix_media_id", "id"),
 )
 
 enquiries = Table(
