@@ -22,6 +22,8 @@ def create_engine(
         max_overflow=max_overflow,
         pool_timeout=_POOL_SECONDS,
         pool_pre_ping=True,
+        # What people wrote stands in the parameters, and errors end in logs.
+        hide_parameters=True,
         connect_args={
             "command_timeout": _STATEMENT_SECONDS,
             "timeout": _STATEMENT_SECONDS,

@@ -81,7 +81,7 @@ class Demo:
         line.append(what, style="default")
         if detail:
             line.append(f"  {detail}", style="dim")
-        self.console.print(line)
+        self.console.print(line, soft_wrap=True)
 
 
 class _Play:

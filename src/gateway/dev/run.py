@@ -5,8 +5,7 @@ import tempfile
 from pathlib import Path
 
 from rich.console import Console
-from rich.panel import Panel
-from rich.table import Table
+from rich.text import Text
 
 from gateway.dev.demo import PAGE_ID, VISITOR, Demo, DemoFailedError
 from gateway.dev.stack import Stack
@@ -56,7 +55,7 @@ async def _play(stack: Stack, console: Console, *, demo: bool) -> int:
     with console.status("Starting PostgreSQL, Kafka, the sandbox and the three roles …"):
         await stack.start()
     if not demo:
-        console.print(_addresses(stack, key=None))
+        _show_addresses(stack, console, key=None)
         return 0
     try:
         key = await Demo(
@@ -69,21 +68,27 @@ async def _play(stack: Stack, console: Console, *, demo: bool) -> int:
     except DemoFailedError as error:
         console.print(f"[bold red]The demo stopped:[/] {error}\nLogs: {stack.logs}")
         return 1
-    console.print(_addresses(stack, key=key))
+    _show_addresses(stack, console, key=key)
     return 0
 
 
-def _addresses(stack: Stack, *, key: str | None) -> Panel:
-    table = Table.grid(padding=(0, 2))
-    table.add_row("API documentation", f"{stack.api_url}/docs")
-    table.add_row("Chat as a visitor", f"{stack.sandbox_url}/chat/{PAGE_ID}?visitor={VISITOR}")
-    table.add_row("Problems explained", f"{stack.api_url}/problems")
-    table.add_row("Kafka", stack.kafka)
-    table.add_row("All addresses and keys", str(stack.directory / "dev.json"))
+def _show_addresses(stack: Stack, console: Console, *, key: str | None) -> None:
+    rows = {
+        "API documentation": f"{stack.api_url}/docs",
+        "Chat as a visitor": f"{stack.sandbox_url}/chat/{PAGE_ID}?visitor={VISITOR}",
+        "Problems explained": f"{stack.api_url}/problems",
+        "Kafka": stack.kafka,
+        "Addresses and keys": str(stack.directory / "dev.json"),
+        "Logs": str(stack.logs),
+    }
     if key is not None:
-        table.add_row("The demo account's key", key)
-    table.add_row("Logs", str(stack.logs))
-    return Panel(table, title="The gateway is running", expand=False)
+        rows["The demo's API key"] = key
+    console.rule("The gateway is running")
+    for name, value in rows.items():
+        line = Text(f"{name:>20}  ", style="bold")
+        line.append(value, style="cyan")
+        # An address that is cut at the terminal's edge is of no use.
+        console.print(line, soft_wrap=True)
 
 
 def _leaves(group: BaseExceptionGroup[EmbeddedError]) -> list[BaseException]:
