@@ -14,6 +14,8 @@ _MAX_PORT: Final = 65535
 _MAX_HOST: Final = 253
 _LABEL: Final = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?<!-)")
 _AUTHORITY: Final = re.compile(r"[^/?#]*//([^/?#]*)")
+# What a lenient resolver may take for an IPv4 address, with a port.
+_NUMBERS: Final = re.compile(r"\d[0-9a-fA-FxX]*(\.[0-9a-fA-FxX]+)*\.?(:\d*)?")
 _DEFAULT_PORTS: Final[Mapping[str, int]] = {"https": 443, "http": 80}
 
 
@@ -58,12 +60,14 @@ def read_place(url: str, policy: EgressPolicy, *, pointer: str) -> Place:
         parsed = httpx.URL(url) if len(url) <= _MAX_URL else None
     except (httpx.InvalidURL, ValueError):
         parsed = None
+    authority = _AUTHORITY.match(url)
+    if parsed is None and authority is not None and _NUMBERS.fullmatch(authority[1]):
+        raise not_allowed(pointer, "The host is an address in an unusual form.")
     if parsed is None:
         raise _invalid(pointer, "It is not a URL that the gateway can call.")
     schemes = ("https", "http") if policy.allow_loopback else ("https",)
     if parsed.scheme not in schemes:
         raise _invalid(pointer, "It must be an https URL.")
-    authority = _AUTHORITY.match(url)
     if authority is None or "@" in authority[1]:
         raise _invalid(pointer, "It must not hold a user name or password.")
     host = parsed.raw_host.decode("ascii").removesuffix(".")

@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from ipaddress import ip_address
@@ -39,8 +40,20 @@ class SystemResolver:
     share one lookup: slow names hold no more threads than there are of them.
     """
 
-    def __init__(self, *, threads: int) -> None:
+    def __init__(
+        self,
+        *,
+        threads: int,
+        look_up: Callable[[str], list[Address]] | None = None,
+        budget: timedelta = LOOKUP_BUDGET,
+    ) -> None:
+        """Take how many lookups run at once, and how long one may take.
+
+        `look_up` runs in a thread; None asks the system.
+        """
         self._executor = ThreadPoolExecutor(threads, thread_name_prefix="resolver")
+        self._look_up = look_up or _look_up
+        self._budget = budget
         self._running: dict[str, asyncio.Future[list[Address]]] = {}
 
     async def resolve(self, host: str) -> list[Address]:
@@ -48,11 +61,11 @@ class SystemResolver:
         running = self._running.get(host)
         if running is None:
             loop = asyncio.get_running_loop()
-            running = loop.run_in_executor(self._executor, _look_up, host)
+            running = loop.run_in_executor(self._executor, self._look_up, host)
             self._running[host] = running
             running.add_done_callback(lambda done: self._forget(host, done))
         try:
-            async with asyncio.timeout(LOOKUP_BUDGET.total_seconds()):
+            async with asyncio.timeout(self._budget.total_seconds()):
                 return await asyncio.shield(running)
         except TimeoutError as error:
             raise LookupFailedError(timed_out=True) from error
