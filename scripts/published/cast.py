@@ -26,6 +26,7 @@ ENDPOINT_ID: Final = f"ept_{_SUFFIX}"
 META_APP_ID: Final = "400500600700800"
 PAGE_ID: Final = "106540352242922"
 PSID: Final = "7788990011223344"
+VISITOR_ID: Final = "visitor-9"
 
 _BEGUN: Final = from_rfc3339("2026-11-21T11:00:00.000Z")
 
@@ -90,6 +91,7 @@ ANSWER: Final = replace(
 SENT: Final = replace(
     ANSWER, status=MessageStatus.SENT, source_message_id="m_answer", sent_at=at(40.4)
 )
+SENDING: Final = replace(ANSWER, status=MessageStatus.SENDING)
 DELIVERED: Final = replace(SENT, status=MessageStatus.DELIVERED, delivered_at=at(41))
 
 ROUTING: Final = validate_routing(
@@ -118,7 +120,7 @@ CHANNEL: Final = Channel(
     previous_signing_secret=None,
     previous_signing_secret_expires_at=None,
     department_id=None,
-    link={"mode": "chat", "bot_id": None, "endpoint_id": None},
+    link={"mode": "chat"},
     routing=ROUTING,
     routing_version=_ROUTING_VERSION,
     messages={

@@ -104,7 +104,11 @@ def dead_letter_example() -> Example:
 def webhook_example(type_: str) -> Example:
     """Return the body of a webhook."""
     if type_ == MESSAGE_SEND:
-        event = replace(_public("gateway.message.accepted.v1"), data=story.TO_THIRD_PARTY)
+        event = replace(
+            _public("gateway.message.accepted.v1"),
+            data=story.TO_THIRD_PARTY,
+            occurred_at=cast.ANSWER.accepted_at,
+        )
     else:
         event = _public(type_)
     body: Example = json.loads(

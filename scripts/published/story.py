@@ -185,6 +185,7 @@ _OF_ACCOUNTS: Final[dict[str, Told]] = {
     "gateway.channel.suspended.v1": _channel(ChannelStatus.SUSPENDED),
     "gateway.channel.deleted.v1": _channel(ChannelStatus.DELETED),
     "gateway.channel.token_expiring.v1": _channel(days_left=7),
+    "gateway.endpoint.tested.v1": _endpoint("active"),
     "gateway.endpoint.paused.v1": _endpoint("paused"),
     "gateway.endpoint.resumed.v1": _endpoint("active"),
     "gateway.endpoint.disabled.v1": _endpoint("disabled", "failing"),
@@ -193,10 +194,10 @@ TOLD: Final = _OF_MESSAGES | _OF_CONVERSATIONS | _OF_ENQUIRIES | _OF_ACCOUNTS
 
 # A message as it is posted to a third party: nobody has said yet that it was sent.
 TO_THIRD_PARTY: Final[Told] = {
-    **_message(replace(cast.ANSWER, status=MessageStatus.SENDING)),
+    **_message(cast.SENDING),
     "contact": {
         "id": cast.CONTACT_ID,
-        "source_contact_id": "visitor-9",
+        "source_contact_id": cast.VISITOR_ID,
         "name": "Ann Example",
     },
     "reply_to_source_message_id": None,

@@ -1,5 +1,6 @@
 """Checks of what the gateway publishes against what its documents promise."""
 
+import json
 from functools import cache
 from typing import Any, Final
 
@@ -7,9 +8,14 @@ import jsonschema_rs
 import yaml
 from pydantic import BaseModel
 from scripts import contracts
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from gateway.contracts.events import PUBLIC_TYPES
 from gateway.contracts.topics import CONVERSATIONS
+from gateway.contracts.webhooks import webhook_body
+from gateway.db.publishing import COLUMNS, CommittedEvent
+from gateway.relay import _record
 
 KAFKA: Final = "events.v1.yaml"
 WEBHOOKS: Final = "webhooks.v1.yaml"
@@ -65,9 +71,44 @@ def undescribed(value: Any, path: str = "") -> list[str]:
 def check_public_event(type_: str, body: dict[str, Any], headers: dict[str, str]) -> None:
     """Fail unless a record of the public topic is what the published contract says."""
     checked = _validators()[type_]
-    assert not faults(checked["payload"], body), (type_, body)
-    assert not faults(checked["headers"], headers), (type_, headers)
-    assert not undescribed(PUBLIC_TYPES[type_].model_validate(body)), (type_, body)
+    _refuse(type_, faults(checked["payload"], body))
+    _refuse(type_, faults(checked["headers"], headers))
+    _refuse(type_, undescribed(PUBLIC_TYPES[type_].model_validate(body)))
+
+
+def check_webhook(type_: str, body: dict[str, Any]) -> None:
+    """Fail unless a webhook's body is what the published contract says."""
+    document = generated(WEBHOOKS)
+    content = document["webhooks"][type_]["post"]["requestBody"]["content"]
+    checked = validator(document, content["application/json"]["schema"])
+    _refuse(type_, faults(checked, body))
+
+
+async def checked_types(engine: AsyncEngine) -> set[str]:
+    """Check every event that was written, as a record and as a webhook; return their types."""
+    async with engine.connect() as connection:
+        rows = (await connection.execute(text(f"SELECT {COLUMNS} FROM events"))).mappings().all()
+    for row in rows:
+        event = CommittedEvent(**row)
+        record = _record(event)
+        headers = {name: value.decode() for name, value in record.headers}
+        assert record.value is not None
+        check_public_event(event.type, json.loads(record.value), headers)
+        body = webhook_body(
+            event.type,
+            timestamp=event.occurred_at,
+            data=event.data,
+            account_id=event.account_id,
+            channel_id=event.channel_id,
+            conversation_id=event.conversation_id,
+            enquiry_id=event.enquiry_id,
+        )
+        check_webhook(event.type, json.loads(body))
+    return {row["type"] for row in rows}
+
+
+def _refuse(type_: str, found: list[str]) -> None:
+    assert not found, f"{type_}: {'; '.join(found)}"
 
 
 @cache

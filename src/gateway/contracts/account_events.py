@@ -92,6 +92,10 @@ class AboutEndpoint(Fact):
     endpoint: Endpoint
 
 
+class EndpointTested(AboutEndpoint):
+    """Somebody asked for something to be sent to an endpoint; no other endpoint gets it."""
+
+
 class EndpointPaused(AboutEndpoint):
     """An endpoint was paused; its deliveries are kept."""
 

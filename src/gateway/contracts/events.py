@@ -99,6 +99,7 @@ _OF_CHANNELS: Final[dict[str, type[Fact]]] = {
     ),
 }
 _OF_ACCOUNTS: Final[dict[str, type[Fact]]] = {
+    "gateway.endpoint.tested.v1": account.EndpointTested,
     "gateway.endpoint.paused.v1": account.EndpointPaused,
     "gateway.endpoint.resumed.v1": account.EndpointResumed,
     "gateway.endpoint.disabled.v1": account.EndpointDisabled,

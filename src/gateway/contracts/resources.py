@@ -211,6 +211,9 @@ class ThirdPartySource(Resource):
 class Link(Resource):
     """What answers on a channel: people, a bot, or one endpoint that gets everything."""
 
+    # Events leave out what is not of the mode.
+    model_config = ConfigDict(json_schema_serialization_defaults_required=False)
+
     mode: Literal["chat", "bot", "external_endpoint"] = "chat"
     bot_id: str | None = None
     endpoint_id: str | None = None
