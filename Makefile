@@ -68,8 +68,8 @@ bench: install ## Run the benchmarks
 test-kafka: install ## Run the tests that use a broker against Apache Kafka (needs Java and Maven)
 	@$(BIN)/python scripts/with_apache_kafka.py $(BIN)/pytest -m kafka $(PYTEST_ARGS)
 
-test-faults: install ## Run the fault tests: kills, freezes, full disks
-	@$(BIN)/pytest tests/faults $(PYTEST_ARGS)
+test-faults: install ## Run the fault tests alone: kills and freezes under a running gateway
+	@$(BIN)/pytest -m faults $(PYTEST_ARGS)
 
 image: ## Build the container image
 	docker build --tag $(IMAGE) .

@@ -7,7 +7,10 @@ import signal
 import time
 
 import httpx
+import pytest
 from tests.e2e.stack import Gateway, Page
+
+pytestmark = pytest.mark.faults
 
 
 async def _post(gateway: Gateway, page: Page, text: str) -> httpx.Response:

@@ -168,7 +168,7 @@ class TestMessages:
     async def test_an_edit_and_an_unsend_change_the_message(
         self, stage: Inbound, channel: str
     ) -> None:
-        await stage.feed(stage.message("helo", mid="m_1"))
+        await stage.feed(stage.message("hey", mid="m_1"))
         await stage.feed(
             stage.item({"message_edit": {"mid": "m_1", "text": "hello", "num_edit": "1"}})
         )
