@@ -13,6 +13,7 @@ async def wrote(database, account_id, channel_id, source_contact_id="visitor", w
     """Let a contact have written and return the conversation's, contact's and message's ids."""
     async with database.unit_of_work() as work:
         channel = await get_channel(work.connection, account_id, channel_id)
+        assert channel is not None
         known, conversation = await meet(work, channel, source_contact_id, partition=0)
         message = Message(
             account_id=account_id,

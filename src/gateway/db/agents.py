@@ -82,7 +82,10 @@ async def list_agents(
         )
     if channel_id is not None:
         statement = statement.where(
-            or_(func.cardinality(agents.c.channel_ids) == 0, agents.c.channel_ids.contains([channel_id]))
+            or_(
+                func.cardinality(agents.c.channel_ids) == 0,
+                agents.c.channel_ids.contains([channel_id]),
+            )
         )
     if before is not None:
         statement = statement.where(agents.c.id < before)

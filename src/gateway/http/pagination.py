@@ -64,8 +64,7 @@ Paging = Annotated[PageRequest, Depends(page_request)]
 
 def encode_cursor(list_name: str, place: Place) -> str:
     """Return the cursor that names a place in a list."""
-    raw = compact([list_name, *place])
-    return base64.urlsafe_b64encode(raw).decode().rstrip("=")
+    return _encoded(compact([list_name, *place]))
 
 
 def decode_cursor(
@@ -93,6 +92,10 @@ def decode_cursor(
     return tuple(values)
 
 
+def _encoded(raw: bytes) -> str:
+    return base64.urlsafe_b64encode(raw).decode().rstrip("=")
+
+
 def _decoded(cursor: str) -> list[Any] | None:
     try:
         raw = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
@@ -100,7 +103,7 @@ def _decoded(cursor: str) -> list[Any] | None:
     except (binascii.Error, ValueError, MalformedJsonError):
         return None
     # Only what we write ourselves is read back: no second spelling of the same place.
-    if isinstance(place, list) and compact(place) == raw:
+    if isinstance(place, list) and _encoded(compact(place)) == cursor:
         return place
     return None
 

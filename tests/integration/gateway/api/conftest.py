@@ -56,7 +56,7 @@ async def egress() -> AsyncIterator[Egress]:
     await egress.aclose()
 
 
-async def _partition(_key: str) -> int:
+async def _partition(key: str) -> int:
     return 3
 
 

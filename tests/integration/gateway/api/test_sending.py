@@ -1,4 +1,5 @@
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from tests.support.api import pointers, problem
@@ -114,17 +115,16 @@ async def test_refusals_come_in_their_order(api, acme, messenger, path, talk, cl
         thread_owner_since=clock.now(),
     )
     bad = {"content": {"type": "text", "text": "x" * 2001}}
-    for slug, mend in [
-        ("channel-deleted", ("channels", messenger["id"], {"status": "suspended"})),
-        ("channel-suspended", ("channels", messenger["id"], {"status": "active"})),
-        ("contact-blocked", ("contacts", contact_id, {"blocked_at": None})),
-        ("thread-owned-elsewhere", ("conversations", talk[0], {"thread_owner": "idle"})),
-        ("messaging-window-closed", ("conversations", talk[0], {"last_action_at": clock.now()})),
-    ]:
-        if slug == "channel-deleted":
-            await set_state(api.database, "channels", messenger["id"], status="deleted")
+    mends: list[tuple[str, str, str, dict[str, Any]]] = [
+        ("channel-deleted", "channels", messenger["id"], {"status": "suspended"}),
+        ("channel-suspended", "channels", messenger["id"], {"status": "active"}),
+        ("contact-blocked", "contacts", contact_id, {"blocked_at": None}),
+        ("thread-owned-elsewhere", "conversations", talk[0], {"thread_owner": "idle"}),
+        ("messaging-window-closed", "conversations", talk[0], {"last_action_at": clock.now()}),
+    ]
+    await set_state(api.database, "channels", messenger["id"], status="deleted")
+    for slug, table, row_id, values in mends:
         problem(await acme.post(f"{path}/messages", bad), slug, 409)
-        table, row_id, values = mend
         await set_state(api.database, table, row_id, **values)
     refused = problem(await acme.post(f"{path}/messages", bad), "text-too-long", 422)
     assert pointers(refused) == ["/content/text"]
