@@ -29,6 +29,9 @@ DOCUMENTS: Final[dict[str, Callable[[], dict[str, Any]]]] = {
 }
 _HEADING: Final = "# Generated from the code by `make contracts`; change the code instead.\n"
 
+# One change of a shared thing is a loss to many types.
+_SHOWN: Final = 10
+
 
 class _Writer(yaml.SafeDumper):
     """Writes YAML for people: text over several lines as it is, nothing by reference."""
@@ -73,8 +76,10 @@ def _settle(path: Path, document: dict[str, Any], *, check: bool, breaking: bool
     if before == text:
         return True
     lost = losses(yaml.safe_load(before) or {}, document)
-    for each in lost:
+    for each in lost[:_SHOWN]:
         print(f"{path.name}: {each}", file=sys.stderr)
+    if len(lost) > _SHOWN:
+        print(f"{path.name}: and {len(lost) - _SHOWN} more", file=sys.stderr)
     if lost and not breaking:
         print(
             f"{path.name}: readers were promised this. Put a new type beside the old one, or, "

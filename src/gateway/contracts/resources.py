@@ -214,7 +214,7 @@ class Link(Resource):
     # Events leave out what is not of the mode.
     model_config = ConfigDict(json_schema_serialization_defaults_required=False)
 
-    mode: Literal["chat", "bot", "external_endpoint"] = "chat"
+    mode: Literal["chat", "bot", "external_endpoint"]
     bot_id: str | None = None
     endpoint_id: str | None = None
 
