@@ -215,6 +215,17 @@ class TestMarks:
         row = await stage.one("SELECT * FROM conversations")
         assert row.read_watermark == stage.clock.now()
 
+    async def test_a_delivery_that_names_a_message_already_read_changes_nothing(
+        self, stage: Inbound, channel: str
+    ) -> None:
+        await stage.feed(stage.message())
+        message = await _sent(stage, mid="m_ours")
+        now = int(stage.clock.now().timestamp() * 1000)
+        await stage.feed(stage.item({"read": {"watermark": now}}))
+        await stage.feed(stage.item({"delivery": {"mids": ["m_ours"], "watermark": now}}))
+        assert await _status(stage, message) == "read"
+        assert await stage.dead_letters() == []
+
     async def test_a_mark_for_an_unknown_mid_waits_for_it(
         self, stage: Inbound, channel: str
     ) -> None:
