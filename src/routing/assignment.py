@@ -15,7 +15,7 @@ from routing.held import HeldEnquiry
 from routing.parties import Agent, find_endpoints, find_loads, lock_account, lock_agents
 from routing.repository import get_enquiries
 from routing.rules import DEFAULT_TIMEOUT_SECONDS, Routing
-from routing.waiting import tell_first_queued, tell_waiting
+from routing.waiting import find_waiting, tell_first_queued, tell_waiting
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,14 +86,21 @@ async def conclude(held: HeldEnquiry, parties: Parties) -> None:
 
 async def offer_room(work: UnitOfWork, account_id: str, agents: Iterable[Agent]) -> None:
     """Have as many enquiries considered as these agents, who are locked, have room for."""
-    ready = {agent.id: agent for agent in agents if agent.can_be_asked(work.now)}
-    loads = await find_loads(work.connection, account_id, list(ready))
-    for agent in ready.values():
-        room = agent.capacity - loads.get(agent.id, 0)
-        if room > 0:
-            await tell_waiting(
-                work, account_id, agent.id, channel_ids=agent.channel_ids, limit=room
-            )
+    for agent in agents:
+        if not agent.can_be_asked(work.now):
+            continue
+        # Most of the time nobody waits, and how much the agent has does not matter.
+        waiting = await find_waiting(
+            work.connection,
+            account_id,
+            agent.id,
+            channel_ids=agent.channel_ids,
+            limit=agent.capacity,
+        )
+        if waiting:
+            loads = await find_loads(work.connection, account_id, [agent.id])
+            room = max(0, agent.capacity - loads.get(agent.id, 0))
+            await tell_waiting(work, account_id, agent.id, waiting[:room])
 
 
 async def has_room(held: HeldEnquiry, agent: Agent) -> bool:

@@ -17,6 +17,7 @@ from routing.parties import lock_account, lock_agents
 from routing.waiting import (
     CLOSE_TIMER,
     close_channel,
+    find_waiting,
     tell_asked,
     tell_channel,
     tell_first_queued,
@@ -55,7 +56,8 @@ class RoutingChanges:
             await tell_asked(work, account_id, agent_id)
         if agent.presence_at(work.now) is Presence.OFFLINE:
             # Perhaps nobody is there any more for whom they could wait.
-            await tell_waiting(work, account_id, agent_id)
+            waiting = await find_waiting(work.connection, account_id, agent_id)
+            await tell_waiting(work, account_id, agent_id, waiting)
 
     async def destination_changed(
         self, work: UnitOfWork, account_id: str, destination_id: str
@@ -64,7 +66,8 @@ class RoutingChanges:
         if ids.is_id(ids.AGENT, destination_id):
             await self.presence_changed(work, account_id, destination_id)
         else:
-            await tell_waiting(work, account_id, destination_id, once=False)
+            waiting = await find_waiting(work.connection, account_id, destination_id, once=False)
+            await tell_waiting(work, account_id, destination_id, waiting)
 
     async def routing_changed(self, work: UnitOfWork, account_id: str, channel_id: str) -> None:
         """Route anew what waits on a channel whose routing or link was changed."""

@@ -33,6 +33,7 @@ from routing.waiting import (
     RE_OFFER_TIMER,
     Place,
     close_channel,
+    find_waiting,
     tell_first_queued,
     tell_waiting,
 )
@@ -170,14 +171,15 @@ async def _pass_on(held: HeldEnquiry, parties: Parties, agent_id: str | None) ->
     if any(offer.agent_id == agent.id for offer in held.row.pending_offers):
         return
     if await has_room(held, agent):
-        await tell_waiting(
-            held.work,
+        waiting = await find_waiting(
+            held.work.connection,
             held.row.account_id,
             agent.id,
             channel_ids=agent.channel_ids,
             limit=1,
             after=Place(held.row.entered_at, held.row.id),
         )
+        await tell_waiting(held.work, held.row.account_id, agent.id, waiting)
 
 
 async def _look_again(held: HeldEnquiry, *, at: datetime, since: datetime | None) -> None:

@@ -90,12 +90,12 @@ _SUMMARIES: Final = text(
     """
 )
 _GET: Final = text(
-    f"SELECT {_ENQUIRY_NAMES} FROM enquiries "  # noqa: S608 - constant column names
-    "WHERE account_id = :account_id AND id = ANY(:ids)"
-)
-_OFFERS: Final = text(
-    f"SELECT enquiry_id, {_OFFER_NAMES} FROM offers "  # noqa: S608 - constant column names
-    "WHERE account_id = :account_id AND enquiry_id = ANY(:ids) ORDER BY id"
+    f"""
+    SELECT {_ENQUIRY_NAMES},
+           (SELECT jsonb_agg(to_jsonb(o) ORDER BY o.id) FROM offers o
+            WHERE o.account_id = e.account_id AND o.enquiry_id = e.id) AS offers
+    FROM enquiries e WHERE e.account_id = :account_id AND e.id = ANY(:ids)
+    """  # noqa: S608 - constant column names
 )
 _TIMELINE: Final = text(
     """
@@ -164,13 +164,8 @@ async def get_enquiries(
     """Return those enquiries of an account that exist, with their offers, by id."""
     if not enquiry_ids:
         return {}
-    where = {"account_id": account_id, "ids": list(enquiry_ids)}
-    found = {row["id"]: _enquiry(row) for row in (await connection.execute(_GET, where)).mappings()}
-    for row in (await connection.execute(_OFFERS, where)).mappings():
-        found[row["enquiry_id"]].offers.append(
-            Offer(**{name: row[name] for name in _OFFER} | {"status": OfferStatus(row["status"])})
-        )
-    return found
+    rows = await connection.execute(_GET, {"account_id": account_id, "ids": list(enquiry_ids)})
+    return {row["id"]: _enquiry(row) for row in rows.mappings()}
 
 
 async def get_timeline(
@@ -259,7 +254,16 @@ def _enquiry(row: RowMapping) -> Enquiry:
     values["progress"] = Progress.from_json(values["progress"])
     if values["handled_by"] is not None:
         values["handled_by"] = HandledBy(values["handled_by"])
+    values["offers"] = [_offer(each) for each in values["offers"] or ()]
     return Enquiry(**values)
+
+
+def _offer(document: dict[str, Any]) -> Offer:
+    values = {name: document[name] for name in _OFFER}
+    for name in ("created_at", "expires_at", "settled_at"):
+        if values[name] is not None:
+            values[name] = datetime.fromisoformat(values[name])
+    return Offer(**values | {"status": OfferStatus(values["status"])})
 
 
 def _json(value: object) -> str:

@@ -78,8 +78,8 @@ _FIRST_QUEUED: Final = text(
 )
 
 
-async def tell_waiting(
-    work: UnitOfWork,
+async def find_waiting(
+    connection: AsyncConnection,
     account_id: str,
     destination_id: str,
     *,
@@ -87,19 +87,19 @@ async def tell_waiting(
     limit: int | None = None,
     after: Place | None = None,
     once: bool = True,
-) -> None:
-    """Have enquiries considered anew that wait for a destination, who waits longest first.
+) -> list[str]:
+    """Return the conversations that wait for a destination, who waits longest first.
 
     Args:
-        work: Holds the lock of the agent, where the destination is one.
+        connection: Its transaction holds the lock of the agent, where the destination is one.
         account_id: Whose it is.
-        destination_id: An agent or an endpoint whose room or standing has changed.
+        destination_id: An agent or an endpoint.
         channel_ids: The channels that the agent serves; none means all.
-        limit: How many it has room for.
+        limit: How many at most.
         after: Only those behind this place.
         once: Leave out who is told already. Wrong where no lock guards the change.
     """
-    rows = await work.connection.execute(
+    rows = await connection.execute(
         _WAITING_FOR,
         {
             "account_id": account_id,
@@ -111,7 +111,14 @@ async def tell_waiting(
             "limit": limit,
         },
     )
-    await _tell(work, account_id, RE_OFFER_TIMER, rows.scalars().all(), {"for": destination_id})
+    return list(rows.scalars())
+
+
+async def tell_waiting(
+    work: UnitOfWork, account_id: str, destination_id: str, conversation_ids: Collection[str]
+) -> None:
+    """Have enquiries considered anew that wait for a destination."""
+    await _tell(work, account_id, RE_OFFER_TIMER, conversation_ids, {"for": destination_id})
 
 
 async def tell_asked(work: UnitOfWork, account_id: str, agent_id: str) -> None:
