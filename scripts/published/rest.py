@@ -4,6 +4,7 @@ from dataclasses import MISSING, fields
 from typing import Any
 
 from gateway.asgi import AppParts, create_app
+from gateway.serving import ROUTERS
 from gateway.settings import Settings
 
 
@@ -18,4 +19,4 @@ def rest_document() -> dict[str, Any]:
         for part in fields(AppParts)
         if part.default is MISSING and part.default_factory is MISSING
     }
-    return create_app(Settings.model_construct(), AppParts(**parts)).openapi()
+    return create_app(Settings.model_construct(), AppParts(**parts, routers=ROUTERS)).openapi()

@@ -39,6 +39,9 @@ from routing.acceptance import RoutingRules
 from routing.changes import RoutingChanges
 from routing.engagement import Engagement
 
+# What the REST API has beside the gateway's own resources; its published contract has them too.
+ROUTERS: Final = (routing_api.router, third_party.router)
+
 _RESOLVER_THREADS: Final = 16
 _STOP_MARGIN_SECONDS: Final = 0.5
 
@@ -63,7 +66,7 @@ async def _compose(parts: RoleParts) -> None:
             database=parts.database,
             api=_api_parts(parts, topics),
             tracing=parts.tracing,
-            routers=(routing_api.router, third_party.router),
+            routers=ROUTERS,
             feed=feed,
             republisher=_Republisher(producer, parts.clock),
             media=media,
