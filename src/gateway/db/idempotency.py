@@ -1,14 +1,15 @@
 """Answers kept for idempotency keys, for 24 hours, encrypted."""
 
 import json
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Final, Literal
+from typing import Final
 
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from gateway.db.secrets import KeyRing
+from gateway.db.secrets import KeyRing, UndecryptableError
 
 KEPT_FOR: Final = timedelta(hours=24)
 
@@ -40,11 +41,13 @@ class KeptAnswer:
 class Use:
     """What is known of a key: the request that it was used with, and how that one went.
 
-    `leased`: its call goes outside, and its process has not given up yet.
+    `leased`: its call goes outside, and its process has not given up yet. `done` without an answer:
+    the key that the answer was encrypted under is gone.
     """
 
     request_hash: bytes
     leased: bool
+    done: bool
     answer: KeptAnswer | None
 
 
@@ -111,12 +114,15 @@ async def find_use(
     row = found.one_or_none()
     if row is None:
         return None
-    state: Literal["running", "done"] = row.state
+    done = row.state == "done"
     answer = None
-    if state == "done":
-        body = keyring.decrypt(bytes(row.body), row=name.row).encode("latin-1")
-        answer = KeptAnswer(status=row.status, headers=row.headers, body=body)
-    return Use(request_hash=bytes(row.request_hash), leased=bool(row.leased), answer=answer)
+    if done:
+        with suppress(UndecryptableError):
+            body = keyring.decrypt(bytes(row.body), row=name.row).encode("latin-1")
+            answer = KeptAnswer(status=row.status, headers=row.headers, body=body)
+    return Use(
+        request_hash=bytes(row.request_hash), leased=bool(row.leased), done=done, answer=answer
+    )
 
 
 async def lease_key(

@@ -24,6 +24,7 @@ from gateway.db.idempotency import (
 )
 from gateway.db.unit_of_work import UnitOfWork
 from gateway.errors import (
+    ConflictError,
     FieldFault,
     IdempotencyKeyInUseError,
     IdempotencyKeyReusedError,
@@ -76,6 +77,7 @@ class IdempotentRequest:
             ReplayedError: The request had its answer before.
             IdempotencyKeyInUseError: It is running, or another one took over.
             IdempotencyKeyReusedError: The key was used with another body.
+            ConflictError: It was done, and its answer is lost with an encryption key.
         """
         if not await lock_key(work.connection, self._name):
             raise _in_use()
@@ -93,6 +95,8 @@ class IdempotentRequest:
             )
         if use.answer is not None:
             raise ReplayedError(use.answer)
+        if use.done:
+            raise ConflictError("This was done before, and its answer cannot be read any more.")
         if use.leased:
             raise _in_use()
 

@@ -9,6 +9,7 @@ from tests.support.api import pointers, problem, third_party_body
 from tests.support.talk import wrote
 
 from gateway.db.idempotency import forget_old_answers
+from gateway.db.secrets import KeyRing
 
 
 def with_key(key="order-17"):
@@ -84,6 +85,16 @@ async def test_a_kept_answer_is_sealed(api):
     assert again.json()["secret"] == first.json()["secret"]
     (row,) = await api.rows("SELECT body FROM idempotency_keys")
     assert first.json()["secret"].encode() not in bytes(row["body"])
+
+
+async def test_an_answer_whose_key_is_gone_does_not_do_it_again(api):
+    acme = await api.account()
+    body = {"first_name": "Ann"}
+    await acme.post("/v1/agents", body, headers=with_key())
+    api.database.keyring = KeyRing({"b": bytes(32)})
+    lost = await acme.post("/v1/agents", body, headers=with_key())
+    problem(lost, "conflict", 409)
+    assert len((await acme.get("/v1/agents")).json()["data"]) == 1
 
 
 @pytest.mark.parametrize("key", ["", " ", "x" * 256, "clé", "a\tb", " a"])
