@@ -15,6 +15,7 @@ from gateway.contracts.canonical import canonical_hash
 from gateway.db.idempotency import (
     KeptAnswer,
     KeyName,
+    Use,
     find_use,
     give_up,
     holds_lease,
@@ -86,8 +87,10 @@ class IdempotentRequest:
                 raise _in_use()
             return
         use = await find_use(work.connection, self._name, now=work.now, keyring=work.keyring)
-        if use is None:
-            return
+        if use is not None:
+            self._compare(use)
+
+    def _compare(self, use: Use) -> None:
         if use.request_hash != self._hash:
             raise IdempotencyKeyReusedError(
                 "This idempotency key was used with another body.",
