@@ -14,10 +14,14 @@ _ASSETS: Final = Path(str(files("fastapi_offline"))) / "static"
 _PAGE: Final = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>{title}: API</title>
 <meta name="viewport" content="width=device-width, initial-scale=1">
+<link rel="icon" href="data:,">
 <link rel="stylesheet" href="/docs/assets/swagger-ui.css">
 <style>
   body {{ margin: 0; background: #fbfcfd; }}
-  .swagger-ui .topbar {{ display: none; }}
+  .swagger-ui .wrapper {{ max-width: 1080px; }}
+  .swagger-ui .info li, .swagger-ui .info p {{ font-size: 15px; line-height: 1.7; }}
+  .swagger-ui .renderedMarkdown code {{ font-size: 13px; font-weight: 500; padding: 1px 4px;
+    color: #0b63ce; }}
   .swagger-ui .info {{ margin: 2.5rem 0 1.5rem; }}
   .swagger-ui .info .title small {{ display: none; }}
   .swagger-ui .opblock-tag {{ font-size: 1.25rem; }}
