@@ -1,38 +1,23 @@
-"""Composition root of the outbound process."""
+"""Composition root of `gateway sender`, the outbound process."""
 
-import sys
 from datetime import timedelta
-from functools import partial
 from typing import Final
 
-from gateway.clock import SystemClock
-from gateway.db.engine import create_engine
 from gateway.db.leases import ShardLeases
-from gateway.db.processes import Process
-from gateway.db.schema import SchemaRevision
-from gateway.db.secrets import KeyRing
-from gateway.db.unit_of_work import Database
-from gateway.db.wakeups import Wakeups
-from gateway.domain import ids
 from gateway.domain.backoff import endpoint_schedule
 from gateway.domain.delivery import TargetKind
-from gateway.lifecycle import Lifecycle, run_process
 from gateway.meta.graph import GraphClient, graph_http_client
 from gateway.net.egress import Egress
 from gateway.net.places import EgressPolicy
 from gateway.net.resolver import SystemResolver
-from gateway.ops import Check, ops_server
+from gateway.roles import RoleParts, run_role
 from gateway.sender.claiming import Budgets
 from gateway.sender.lanes import SLOW_SHARE
 from gateway.sender.page import GraphTransport
 from gateway.sender.webhook import EndpointTransport, ThirdPartyTransport
 from gateway.sender.worker import Sender, SenderPlan
 from gateway.settings import Settings
-from gateway.telemetry import configure_telemetry
 
-_ROLE: Final = "sender"
-# Leases and heart-beats have connections of their own, so that no load delays them.
-_OWN_CONNECTIONS: Final = 2
 # So many names may be looked up at once beside those of slow targets.
 _RESOLVER_THREADS: Final = 64
 # What the drain leaves of its time to what comes after it.
@@ -40,75 +25,21 @@ _DRAIN_MARGIN: Final = 0.5
 
 
 def run(settings: Settings) -> None:
-    """Run the process until it is told to end; exits with its code."""
-    configure_telemetry(settings, role=_ROLE)
-    main = partial(_main, settings=settings)
-    sys.exit(run_process(main, drain_seconds=settings.drain_seconds))
+    """Run the role until it is told to end."""
+    run_role(settings, "sender", _compose)
 
 
-async def _main(life: Lifecycle, *, settings: Settings) -> None:
-    checks: dict[str, Check] = {"not-ending": lambda: not life.is_ending}
-    ops = ops_server(checks, host=settings.ops_host, port=settings.ops_port)
-    life.supervise("ops", ops.run)
-    await ops.listening()
-
-    url = settings.database_url.get_secret_value()
-    clock, wakeups = SystemClock(), Wakeups(url)
-    keyring = KeyRing.from_text(settings.encryption_keys.get_secret_value())
-    engine = create_engine(
-        url,
-        pool_size=settings.database_pool_size,
-        max_overflow=settings.database_pool_overflow,
-        application_name=f"gateway-{_ROLE}",
-    )
-    life.on_close("database", engine.dispose)
-    database = Database(engine, clock=clock, keyring=keyring, wake=wakeups.wake)
-    own_engine = create_engine(
-        url,
-        pool_size=_OWN_CONNECTIONS,
-        max_overflow=0,
-        application_name=f"gateway-{_ROLE}-leases",
-    )
-    life.on_close("leases' database", own_engine.dispose)
-    own_database = Database(own_engine, clock=clock, keyring=keyring)
-
-    process_id = ids.new_id("prc")
-    process = Process(
-        own_database,
-        process_id=process_id,
-        role=_ROLE,
-        clock=clock if settings.clock_movable else None,
-        wakeups=wakeups,
-    )
-    schema = SchemaRevision(database)
-    checks |= {
-        "database": lambda: process.database_is_there,
-        "clock": lambda: process.clock_is_right,
-        "schema": lambda: schema.fits,
-    }
-    leases = ShardLeases(
-        "sender",
-        own_database,
-        process_id=process_id,
-        process_role=_ROLE,
-        wakeups=wakeups,
-    )
-    sender = _sender(life, settings, database, leases)
-    wakeups.listen("sender", sender.wake)
-
-    life.supervise("schema", schema.run)
-    await schema.wait()
-    await process.join()
-    life.on_close("leases", leases.release_all)
-    life.on_close("process", process.leave)
-    life.on_drain("sender", lambda: sender.drain(seconds=settings.drain_seconds - _DRAIN_MARGIN))
-    life.supervise("heart-beat", process.run)
-    life.supervise("wakeups", wakeups.run)
-    life.supervise("sender", sender.run)
-    life.supervise("leases", leases.run)
+async def _compose(parts: RoleParts) -> None:
+    settings, lifecycle = parts.settings, parts.lifecycle
+    sender = _sender(parts, parts.leases("sender"))
+    parts.wakeups.listen("sender", sender.wake)
+    seconds = settings.drain_seconds - _DRAIN_MARGIN
+    lifecycle.on_drain("sender", lambda: sender.drain(seconds=seconds))
+    lifecycle.supervise("sender", sender.run)
 
 
-def _sender(life: Lifecycle, settings: Settings, database: Database, leases: ShardLeases) -> Sender:
+def _sender(parts: RoleParts, leases: ShardLeases) -> Sender:
+    settings, database, life = parts.settings, parts.database, parts.lifecycle
     slow_slots = int(settings.sender_concurrency * SLOW_SHARE)
     resolver = SystemResolver(threads=slow_slots + _RESOLVER_THREADS)
     egress = Egress(
