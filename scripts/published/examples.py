@@ -108,6 +108,7 @@ def webhook_example(type_: str) -> Example:
             _public("gateway.message.accepted.v1"),
             data=story.TO_THIRD_PARTY,
             occurred_at=cast.ANSWER.accepted_at,
+            sequence=cast.ANSWER.sequence,
         )
     else:
         event = _public(type_)
@@ -115,6 +116,7 @@ def webhook_example(type_: str) -> Example:
         webhook_body(
             type_,
             timestamp=event.occurred_at,
+            sequence=event.sequence,
             data=event.data,
             account_id=event.account_id,
             channel_id=event.channel_id,

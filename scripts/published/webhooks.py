@@ -211,9 +211,14 @@ def _challenge() -> dict[str, Any]:
 def _envelope(type_: str, ids: str, told: str) -> Schema:
     return {
         "type": "object",
-        "required": ["type", "timestamp", "data"],
+        "required": ["type", "timestamp", "sequence", "data"],
         "properties": {
             "type": {"const": type_},
+            "sequence": {
+                "type": "string",
+                "pattern": "^[0-9]+$",
+                "description": "Orders the events of a conversation, or of the account.",
+            },
             "timestamp": {
                 "type": "string",
                 "format": "date-time",

@@ -269,6 +269,7 @@ async def test_an_endpoint_gets_the_public_event_the_same_each_time(subject):
     assert json.loads(first.body) == {
         "type": "test.happened.v1",
         "timestamp": "2026-03-02T12:00:00.000Z",
+        "sequence": "1",
         "data": {
             "account_id": event.account_id,
             "channel_id": None,

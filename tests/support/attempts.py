@@ -193,6 +193,7 @@ def event_attempt(url: str) -> Attempt:
         conversation_id="cnv_1",
         enquiry_id=None,
         key="cnv_1",
+        sequence=1,
         occurred_at=NOON,
         data={"words": "Grüße"},
     )

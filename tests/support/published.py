@@ -97,6 +97,7 @@ async def checked_types(engine: AsyncEngine) -> set[str]:
         body = webhook_body(
             event.type,
             timestamp=event.occurred_at,
+            sequence=event.sequence,
             data=event.data,
             account_id=event.account_id,
             channel_id=event.channel_id,

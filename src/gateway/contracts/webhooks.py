@@ -14,13 +14,17 @@ def webhook_body(
     event_type: str,
     *,
     timestamp: datetime,
+    sequence: int,
     data: Mapping[str, Any],
     account_id: str,
     channel_id: str | None,
     conversation_id: str | None,
     enquiry_id: str | None,
 ) -> bytes:
-    """Return a webhook's body: `{"type", "timestamp", "data"}` as UTF-8.
+    """Return a webhook's body: `{"type", "timestamp", "sequence", "data"}` as UTF-8.
+
+    `sequence` orders the events of a conversation, or of the account, as `ce_sequence` does on
+    Kafka: a receiver sees by it that one was overtaken.
 
     `data` holds what the event's does on Kafka, and beside it the ids that the record has there.
     """
@@ -30,5 +34,10 @@ def webhook_body(
         "conversation_id": conversation_id,
         "enquiry_id": enquiry_id,
     }
-    body = {"type": event_type, "timestamp": rfc3339(timestamp), "data": {**ids, **data}}
+    body = {
+        "type": event_type,
+        "timestamp": rfc3339(timestamp),
+        "sequence": str(sequence),
+        "data": {**ids, **data},
+    }
     return json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()

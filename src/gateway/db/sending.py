@@ -33,6 +33,7 @@ class PublicEvent:
     conversation_id: str | None
     enquiry_id: str | None
     key: str
+    sequence: int
     occurred_at: datetime
     data: dict[str, Any]
 

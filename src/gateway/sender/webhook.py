@@ -213,6 +213,7 @@ def message_body(attempt: Attempt) -> bytes:
     return webhook_body(
         MESSAGE_SEND,
         timestamp=message.accepted_at,
+        sequence=message.sequence,
         data={
             "message": message_resource(message),
             "contact": contact,
@@ -232,6 +233,7 @@ def event_body(attempt: Attempt) -> bytes:
     return webhook_body(
         event.type,
         timestamp=event.occurred_at,
+        sequence=event.sequence,
         data=event.data,
         account_id=event.account_id,
         channel_id=event.channel_id,
