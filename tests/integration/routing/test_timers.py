@@ -8,14 +8,17 @@ from typing import Any
 
 import pytest
 import sqlalchemy.exc
+from sqlalchemy import text
 from tests.support.desk import AllShards, Desk, desk
 
 from gateway.db.timers import Timer, clear_timer, put_off, set_timer, take_timer
 from gateway.db.unit_of_work import Database, UnitOfWork
 from gateway.db.wakeups import Wakeups
 from gateway.domain.shards import shard_of
-from routing.due import Handler
+from routing.changes import RoutingChanges
+from routing.due import HANDLERS, Handler, for_latest
 from routing.enquiries import EnquiryStatus
+from routing.held import HeldEnquiry
 from routing.timers import TimerWorker
 
 
@@ -37,6 +40,16 @@ class Gate:
         if point == self._point:
             self.reached.set()
             await self.open.wait()
+
+
+async def somebody_waits_for_a_lock(at: Desk) -> None:
+    waiting = 0
+    async with asyncio.timeout(10):
+        while not waiting:
+            waiting = await at.value(
+                "SELECT count(*) FROM pg_stat_activity"
+                " WHERE datname = current_database() AND wait_event_type = 'Lock'"
+            )
 
 
 async def offered(at: Desk) -> str:
@@ -111,6 +124,54 @@ class TestOnce:
             await stale
         assert await at.told(enquiry_id) == ["opened", "offered", "accepted"]
 
+    async def test_no_row_no_effect(self, at: Desk) -> None:
+        """The row alone is the fence: this effect would show if it came twice."""
+        effects: list[str] = []
+
+        async def act(_held: HeldEnquiry, timer: Timer) -> None:
+            effects.append(timer.subject_id)
+
+        handlers = {"probe": for_latest(act)}
+        conversation_id = (await at.enquiry(await at.say(await at.channel()))).conversation_id
+        for change in (at.worker(handlers=handlers).run_due, lambda: set_probe(at, "x", due_in=9)):
+            await set_probe(at, "x", conversation_id=conversation_id)
+            gate = Gate("read")
+            async with asyncio.TaskGroup() as group:
+                stale = group.create_task(at.worker(at=gate, handlers=handlers).run_due())
+                await gate.reached.wait()
+                await change()
+                gate.open.set()
+                await stale
+            assert effects == ["x"]
+
+    async def test_a_heartbeat_and_its_expiry_do_not_lock_each_other_out(self, at: Desk) -> None:
+        failures: list[Exception] = []
+
+        async def watched(work: UnitOfWork, timer: Timer) -> None:
+            try:
+                await HANDLERS["presence"](work, timer)
+            except Exception as error:
+                failures.append(error)
+                raise
+
+        ada = await at.agent()
+        await at.presence(ada, "active", expires_in=timedelta(seconds=5))
+        at.clock.advance(timedelta(seconds=5))
+        worker = at.worker(handlers={"presence": watched})
+        async with asyncio.TaskGroup() as group:
+            async with at.database.unit_of_work() as work:
+                await work.connection.execute(
+                    text("UPDATE agents SET presence_expires_at = :at WHERE id = :id"),
+                    {"at": at.clock.now() + timedelta(seconds=5), "id": ada},
+                )
+                expiry = group.create_task(worker.run_due())
+                await somebody_waits_for_a_lock(at)
+                await RoutingChanges().presence_changed(work, at.account, ada)
+            await expiry
+        assert failures == []
+        assert await at.value("SELECT presence FROM agents WHERE id = :id", id=ada) == "active"
+        assert await at.timer_kinds() == ["presence"]
+
     async def test_only_shards_that_are_mine(self, at: Desk) -> None:
         enquiry_id = await offered(at)
         conversation_id = (await at.enquiry(enquiry_id)).conversation_id
@@ -168,13 +229,21 @@ class Probe:
         return {"probe": self}
 
 
-async def set_probe(at: Desk, subject: str, *, due_in: float = 0, database: Any = None) -> None:
+async def set_probe(
+    at: Desk,
+    subject: str,
+    *,
+    due_in: float = 0,
+    database: Any = None,
+    conversation_id: str | None = None,
+) -> None:
     async with (database or at.database).unit_of_work() as work:
         await set_timer(
             work,
             account_id=at.account,
             kind="probe",
             subject_id=subject,
+            conversation_id=conversation_id,
             due_at=at.clock.now() + timedelta(seconds=due_in),
         )
 
