@@ -24,9 +24,10 @@ from routing.enquiries import (
     Offer,
 )
 from routing.enquiry_effects import admit
-from routing.held import INTERMISSION_TIMER, OFFER_TIMER, WAITING_TIMER, HeldEnquiry
+from routing.held import HeldEnquiry
 from routing.parties import let_presence_expire, lock_account, lock_agents
 from routing.repository import find_last_words, is_caught_up
+from routing.state_timers import INTERMISSION_TIMER, OFFER_TIMER, WAITING_TIMER
 from routing.waiting import (
     ADMIT_TIMER,
     CLOSE_TIMER,

@@ -5,14 +5,13 @@ next number of the conversation. What was changed is written by `save`, together
 that the state then calls for, so that no state can be left without its timer.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Any
 
 from gateway.db.channels import Channel
 from gateway.db.conversations import Conversation
-from gateway.db.outbox import NewEvent
-from gateway.db.timers import NewTimer, write_timers
+from gateway.db.timers import write_timers
 from gateway.db.unit_of_work import UnitOfWork
 from gateway.domain import ids
 from gateway.errors import IllegalTransitionError
@@ -28,18 +27,13 @@ from routing.enquiries import (
     OfferStatus,
     Progress,
     allowed_from,
-    earliest_expiry,
     may_move,
 )
 from routing.parties import note_enquiry_ended
 from routing.repository import TimelineEntry, save_enquiry
-from routing.resources import enquiry_resource
 from routing.rules import routing_of
-
-OFFER_TIMER: Final = "offer"
-WAITING_TIMER: Final = "waiting"
-INTERMISSION_TIMER: Final = "intermission"
-_STATE_TIMERS: Final = (OFFER_TIMER, WAITING_TIMER, INTERMISSION_TIMER)
+from routing.state_timers import INTERMISSION_TIMER, STATE_TIMERS, timers_of, waits_until
+from routing.telling import tell
 
 
 class HeldEnquiry:
@@ -65,7 +59,7 @@ class HeldEnquiry:
         self._ended_with: str | None = None
         self._changed_offers: dict[str, Offer] = {}
         self._timeline: list[TimelineEntry] = []
-        self._intermission_from: datetime | None = None
+        self._intermission_ends: datetime | None = None
 
     @property
     def waits(self) -> bool:
@@ -75,10 +69,7 @@ class HeldEnquiry:
     @property
     def waits_until(self) -> datetime | None:
         """When the waiting limit ends an enquiry that waits or is offered; None, never."""
-        looked_for = self.waits or self.row.status is EnquiryStatus.OFFERED
-        if not looked_for or self.routing is None or self.row.progress.since is None:
-            return None
-        return self.row.progress.since + self.routing.waiting_limit
+        return waits_until(self.row, self.routing)
 
     def refuse(self, detail: str) -> IllegalTransitionError:
         """Return the refusal of a move that the present state does not allow."""
@@ -113,7 +104,7 @@ class HeldEnquiry:
         """Give it to a destination that somebody chose; who was asked so far is not any more."""
         self.withdraw_pending("transferred")
         former = self.row.destination
-        also_to = self._endpoints()
+        also_to = _endpoints(self.row)
         self._leave_agent()
         self.row.handled_by = None
         self.row.entered_at = self.work.now
@@ -222,7 +213,7 @@ class HeldEnquiry:
 
     def reopen(self, actor: Actor, *, reason: str | None, first: str | None) -> None:
         """Let it begin anew; `first` is an agent who is asked before the rule is."""
-        also_to = self._endpoints()
+        also_to = _endpoints(self.row)
         self._move(EnquiryStatus.OPEN)
         self.row.destination = None
         self.row.agent_id = self.row.agent_name = self.row.handled_by = None
@@ -236,7 +227,9 @@ class HeldEnquiry:
 
     def note_our_message(self) -> None:
         """Count the intermission from now on: somebody on our side wrote."""
-        self._intermission_from = self.work.now
+        self._intermission_ends = self.work.now + timedelta(
+            minutes=self.channel.intermission_minutes
+        )
 
     def note_first_response(self) -> None:
         """Note when the contact was first answered."""
@@ -252,14 +245,14 @@ class HeldEnquiry:
             offers=list(self._changed_offers.values()),
             timeline=self._timeline,
         )
-        timers = self._due_timers()
+        timers = timers_of(self.row, self.routing, intermission_ends=self._intermission_ends)
         kept = {INTERMISSION_TIMER} if self.row.status is EnquiryStatus.ONGOING else set()
         await write_timers(
             self.work,
             self.row.account_id,
             self.row.conversation_id,
             set_=timers,
-            cleared=set(_STATE_TIMERS) - kept - {timer.kind for timer in timers},
+            cleared=STATE_TIMERS - kept - {timer.kind for timer in timers},
         )
         if self._ended_with is not None:
             await note_enquiry_ended(
@@ -267,7 +260,7 @@ class HeldEnquiry:
             )
         self._changed_offers = {}
         self._timeline = []
-        self._intermission_from = self._ended_with = None
+        self._intermission_ends = self._ended_with = None
 
     def _ask(self, destination: dict[str, Any], agent_ids: Iterable[str], wait: timedelta) -> None:
         self._move(EnquiryStatus.OFFERED)
@@ -327,32 +320,9 @@ class HeldEnquiry:
             self.freed_agents.add(self.row.agent_id)
         if target is EnquiryStatus.ONGOING:
             self.row.accepted_at = self.work.now
-            self._intermission_from = self.work.now
+            # Should our message have been the last one, it counts; the timer will see.
+            self.note_our_message()
         self.row.status = target
-
-    def _due_timers(self) -> list[NewTimer]:
-        row = self.row
-        due: dict[str, datetime | None] = {}
-        if row.status is EnquiryStatus.OFFERED:
-            due[OFFER_TIMER] = earliest_expiry(row.pending_offers)
-        due[WAITING_TIMER] = self.waits_until
-        if row.status is EnquiryStatus.ONGOING and self._intermission_from is not None:
-            minutes = timedelta(minutes=self.channel.intermission_minutes)
-            due[INTERMISSION_TIMER] = self._intermission_from + minutes
-        return [
-            NewTimer(
-                account_id=row.account_id,
-                kind=kind,
-                subject_id=row.id,
-                conversation_id=row.conversation_id,
-                due_at=at,
-            )
-            for kind, at in due.items()
-            if at is not None
-        ]
-
-    def _endpoints(self) -> set[str]:
-        return {self.row.endpoint_id} if self.row.endpoint_id is not None else set()
 
     def _tell(
         self,
@@ -360,35 +330,15 @@ class HeldEnquiry:
         actor: Actor,
         *,
         reason: str | None = None,
-        also_to: Iterable[str] = (),
+        also_to: Collection[str] = (),
         **further: Any,  # noqa: ANN401 - JSON values beside the enquiry
     ) -> None:
         beside = ({} if reason is None else {"reason": reason}) | further
-        sequence = self.conversation.take_sequence()
-        self.work.announce(
-            NewEvent(
-                type=f"gateway.enquiry.{name}.v1",
-                account_id=self.row.account_id,
-                channel_id=self.row.channel_id,
-                conversation_id=self.row.conversation_id,
-                enquiry_id=self.row.id,
-                sequence=sequence,
-                occurred_at=self.work.now,
-                data={"enquiry": enquiry_resource(self.row), "actor": actor.as_json(), **beside},
-                also_to=tuple(self._endpoints() | set(also_to)),
-            )
+        line = tell(
+            self.work, self.conversation, self.row, name, actor, beside=beside, also_to=also_to
         )
-        self._timeline.append(
-            TimelineEntry(
-                sequence=sequence,
-                at=self.work.now,
-                type=name,
-                actor=actor.as_json(),
-                data={
-                    "status": self.row.status.value,
-                    "destination": self.row.destination,
-                    "agent_id": self.row.agent_id,
-                    **beside,
-                },
-            )
-        )
+        self._timeline.append(line)
+
+
+def _endpoints(row: Enquiry) -> list[str]:
+    return [] if row.endpoint_id is None else [row.endpoint_id]
