@@ -13,6 +13,7 @@ from gateway.asgi import AppParts, create_app
 from gateway.db.engine import create_engine
 from gateway.db.secrets import KeyRing
 from gateway.db.unit_of_work import Database
+from gateway.media_store import MediaStore
 from gateway.meta.graph import GraphClient
 from gateway.meta.graph_calls import GraphCalls
 from gateway.meta.pages import PageConnector
@@ -22,6 +23,7 @@ from gateway.net.resolver import SystemResolver
 from gateway.sandbox.app import create_sandbox
 from gateway.sandbox.settings import SandboxSettings
 from gateway.settings import Settings
+from routing import api as routing_api
 
 GRAPH = "https://graph.example"
 PUBLIC_URL = "https://gateway.example"
@@ -61,7 +63,7 @@ async def _partition(key: str) -> int:
 
 
 @pytest.fixture
-async def api(database, settings, clock, graph, egress, receiver) -> AsyncIterator[Api]:
+async def api(database, settings, clock, graph, egress, receiver, tmp_path) -> AsyncIterator[Api]:
     receiver.always(misbehave.answer_challenge())
     engagement = FakeEngagement()
     changes = FakeRoutingChanges()
@@ -78,6 +80,8 @@ async def api(database, settings, clock, graph, egress, receiver) -> AsyncIterat
             routing_changes=changes,
             inbound_partition=_partition,
         ),
+        routers=(routing_api.router,),
+        media=MediaStore.at("", data_dir=str(tmp_path)),
     )
     app = create_app(settings, parts)
     transport = httpx.ASGITransport(app=app)

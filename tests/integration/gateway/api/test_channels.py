@@ -354,3 +354,54 @@ async def test_a_channel_is_refused_before_anything_is_asked_outside(api):
     await api.third_party(acme)
     problem(await acme.post("/v1/channels", third_party_body(api.hook.url)), "conflict", 409)
     assert len(api.hook.requests) == 1
+
+
+async def test_a_page_that_works_in_part_is_degraded(api):
+    acme = await api.account()
+    channel = await api.messenger(acme, source=await api.page(published=False))
+    assert (channel["status"], channel["status_reason"]) == ("degraded", "page_unpublished")
+    kinds = [kind for kind, _ in await api.events()]
+    assert kinds == ["gateway.channel.created.v1", "gateway.channel.degraded.v1"]
+    (_, data) = (await api.events())[-1]
+    assert data["reason"] == "page_unpublished"
+    assert data["remedy"]
+
+
+@pytest.mark.parametrize("on_suspend", ["keep", "discard"])
+async def test_what_waits_follows_the_channel(api, on_suspend):
+    acme = await api.account()
+    channel = await api.third_party(acme, on_suspend=on_suspend)
+    path = f"/v1/channels/{channel['id']}"
+    said = {"content": {"type": "text", "text": "Hi"}, "recipient": {"source_contact_id": "u"}}
+    sent = (await acme.post(f"{path}/messages", said)).json()
+    await acme.post(f"{path}/suspend")
+    (delivery,) = await api.rows("SELECT due_at FROM deliveries")
+    # What is discarded is failed by the sender, which has to come to it.
+    assert (delivery["due_at"] is None) == (on_suspend == "keep")
+    held = (await acme.get(f"/v1/messages/{sent['id']}")).json()["hold"]
+    assert held == ({"reason": "suspended"} if on_suspend == "keep" else None)
+    assert (await acme.post(f"{path}/reactivate")).json()["status"] == "active"
+    (delivery,) = await api.rows("SELECT due_at FROM deliveries")
+    assert delivery["due_at"] is not None
+
+
+async def test_uploaded_media_goes_by_a_link_that_needs_no_key(api):
+    acme = await api.account()
+    channel = await api.third_party(acme)
+    picture = b"\x89PNG\r\n\x1a\n" + b"0" * 100
+    files = {"file": ("a.png", picture, "image/png")}
+    media = (await acme.call("POST", "/v1/media", files=files)).json()
+    said = {
+        "content": {"type": "image", "media_id": media["id"]},
+        "recipient": {"source_contact_id": "u"},
+    }
+    sent = await acme.post(f"/v1/channels/{channel['id']}/messages", said)
+    assert sent.status_code == 202, sent.text
+    link = sent.json()["content"]["url"]
+    fetched = await api.client.get(link)
+    assert fetched.content == picture
+    assert fetched.headers["content-type"] == "image/png"
+    problem(await api.client.get(link[:-1] + "x"), "not-found", 404)
+    said["content"]["type"] = "video"
+    refused = await acme.post(f"/v1/channels/{channel['id']}/messages", said)
+    assert pointers(problem(refused, "media-not-supported", 422)) == ["/content/type"]

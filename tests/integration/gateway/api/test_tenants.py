@@ -36,7 +36,19 @@ async def _everything_of(api, caller):
         id=media,
         account_id=caller.account_id,
     )
+    enquiry = "enq_01kb2x5h8ve0xrn1y2z3a4b5c6"
+    await api.rows(
+        "INSERT INTO enquiries (account_id, id, channel_id, conversation_id, contact_id, status,"
+        " opened_at, updated_at) VALUES (:account_id, :id, :channel_id, :conversation_id,"
+        " :contact_id, 'open', now(), now())",
+        account_id=caller.account_id,
+        id=enquiry,
+        channel_id=channel["id"],
+        conversation_id=conversation_id,
+        contact_id=contact_id,
+    )
     return {
+        "enquiry_id": enquiry,
         "account_id": caller.account_id,
         "key_id": keys[0]["id"],
         "channel_id": channel["id"],
@@ -63,6 +75,15 @@ _BODIES = {
     },
     ("POST", "/v1/conversations/{conversation_id}/actions"): {"action": "typing_on"},
     ("POST", "/v1/messages/{message_id}/reactions"): {"reaction": "love"},
+    ("PUT", "/v1/channels/{channel_id}/routing"): {
+        "rule": "alternative",
+        "destinations": [{"id": "agt_01kb2x5h8ve0xrn1y2z3a4b5c6"}],
+    },
+    ("POST", "/v1/enquiries/{enquiry_id}/accept"): {"agent_id": "agt_01kb2x5h8ve0xrn1y2z3a4b5c6"},
+    ("POST", "/v1/enquiries/{enquiry_id}/reject"): {"agent_id": "agt_01kb2x5h8ve0xrn1y2z3a4b5c6"},
+    ("POST", "/v1/enquiries/{enquiry_id}/transfer"): {
+        "destination_id": "agt_01kb2x5h8ve0xrn1y2z3a4b5c6"
+    },
     ("PATCH", "/v1/contacts/{contact_id}"): {"name": "stolen"},
     ("PATCH", "/v1/agents/{agent_id}"): {"first_name": "stolen"},
     ("PUT", "/v1/agents/{agent_id}/presence"): {"state": "active"},
@@ -105,7 +126,7 @@ async def test_a_stranger_finds_nothing_and_changes_nothing(api):
         answer = await stranger.call(method, path.format(**ids), json=body)
         problem(answer, "not-found", 404)
         walked += 1
-    assert walked > 40
+    assert walked > 48
     after = {name: await api.rows(f"SELECT * FROM {name} ORDER BY 1::text") for name in tables}
     assert after == before
 
