@@ -33,17 +33,25 @@ async def test_every_secret_is_under_the_new_key_afterwards(engine: AsyncEngine)
     }
     async with engine.begin() as connection:
         for statement in (
-            ("INSERT INTO accounts (id, name, created_at, updated_at)"
-            " VALUES ('acc_1', 'A', now(), now())"),
-            ("INSERT INTO meta_apps (app_id, name, app_secrets, verify_token, graph_version,"
-            " created_at, updated_at)"
-            " VALUES ('1', 'A', :app_secrets, :verify_token, 'v26.0', now(), now())"),
-            ("INSERT INTO channels (account_id, id, kind, name, status, source_id,"
-            " page_access_token, connected_at, created_at, updated_at) VALUES ('acc_1', 'chn_1',"
-            " 'messenger', 'C', 'active', '1', :page_access_token, now(), now(), now())"),
-            ("INSERT INTO endpoints (account_id, id, name, url, event_types, signing_secret,"
-            " created_at, updated_at)"
-            " VALUES ('acc_1', 'ept_1', 'E', 'https://x', '{*}', :endpoint, now(), now())"),
+            (
+                "INSERT INTO accounts (id, name, created_at, updated_at)"
+                " VALUES ('acc_1', 'A', now(), now())"
+            ),
+            (
+                "INSERT INTO meta_apps (app_id, name, app_secrets, verify_token, graph_version,"
+                " created_at, updated_at)"
+                " VALUES ('1', 'A', :app_secrets, :verify_token, 'v26.0', now(), now())"
+            ),
+            (
+                "INSERT INTO channels (account_id, id, kind, name, status, source_id,"
+                " page_access_token, connected_at, created_at, updated_at) VALUES ('acc_1', 'chn_1',"
+                " 'messenger', 'C', 'active', '1', :page_access_token, now(), now(), now())"
+            ),
+            (
+                "INSERT INTO endpoints (account_id, id, name, url, event_types, signing_secret,"
+                " created_at, updated_at)"
+                " VALUES ('acc_1', 'ept_1', 'E', 'https://x', '{*}', :endpoint, now(), now())"
+            ),
         ):
             wanted = {name: value for name, value in rows.items() if f":{name}" in statement}
             await connection.execute(text(statement), wanted)
