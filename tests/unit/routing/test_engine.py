@@ -136,7 +136,7 @@ CASES = {
     ),
     "an idle one that is full is full": Case("a", [agent("a", "idle", load=5)], "wait", [S.FULL]),
     "an idle agent stands before an endpoint behind it": Case(
-        "ax", [agent("a", "idle"), endpoint("x")], "offer a", [S.AVAILABLE, S.NOT_REACHED]
+        "ay", [agent("a", "idle"), endpoint("y")], "offer a", [S.AVAILABLE, S.NOT_REACHED]
     ),
     "an endpoint takes it at once": Case(
         "xa", [endpoint("x"), agent("a")], "give x", [S.AVAILABLE, S.NOT_REACHED]
