@@ -42,7 +42,7 @@ class Gateway:
         return dict(self.description["meta_app"])
 
     async def admin(self, method: str, path: str, body: Any = None) -> dict[str, Any]:
-        return await call(self.api, method, path, body, self.description["admin_key"])
+        return dict(await call(self.api, method, path, body, self.description["admin_key"]))
 
     async def tenant(self) -> "Tenant":
         """Make an account with an agent that is on duty."""
@@ -172,7 +172,7 @@ class Page:
 
     async def visitor_writes(self, text: str, *, visitor: str = "7000001") -> dict[str, Any]:
         path = f"/control/pages/{self.page_id}/visitors/{visitor}/messages"
-        return await call(self.tenant.gateway.sandbox, "POST", path, {"text": text})
+        return dict(await call(self.tenant.gateway.sandbox, "POST", path, {"text": text}))
 
     async def conversation(self, text: str = "hello", *, visitor: str = "7000001") -> str:
         """Let a visitor write and return the conversation."""

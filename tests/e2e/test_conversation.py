@@ -5,6 +5,8 @@ import hashlib
 import hmac
 import json
 import secrets
+from collections.abc import Callable
+from typing import Any
 
 from tests.e2e.stack import Gateway, Page
 
@@ -77,10 +79,7 @@ async def test_one_body_with_two_pages_and_four_contacts_ten_times_at_once(
     for page in pages:
         for m in range(2):
             mid = f"m_{page.page_id}_{m}"
-            await tenant.event(
-                "message.received",
-                lambda e, mid=mid: e["data"]["message"]["source_message_id"] == mid,
-            )
+            await tenant.event("message.received", _is(mid))
     # Whatever else the ten bodies made would have come before the effect of a later message.
     await pages[0].conversation("later", visitor="99")
     enquiries = (await tenant.get("/v1/enquiries"))["data"]
@@ -177,6 +176,10 @@ async def test_a_third_party_writes_and_gets_its_answer(gateway: Gateway) -> Non
     await tenant.event("message.read")
     found = await tenant.get(f"/v1/conversations/{received['conversation_id']}/messages")
     assert [m["direction"] for m in found["data"]] == ["inbound", "outbound"]
+
+
+def _is(mid: str) -> Callable[[dict[str, Any]], bool]:
+    return lambda event: event["data"]["message"]["source_message_id"] == mid
 
 
 async def _post(gateway: Gateway, body: bytes) -> int:

@@ -5,6 +5,8 @@ import hmac
 import json
 import signal
 import time
+from collections.abc import Callable
+from typing import Any
 
 import httpx
 import pytest
@@ -29,6 +31,10 @@ async def _post(gateway: Gateway, page: Page, text: str) -> httpx.Response:
     )
 
 
+def _says(text: str) -> Callable[[dict[str, Any]], bool]:
+    return lambda event: event["data"]["message"]["content"]["text"] == text
+
+
 async def test_a_frozen_kafka_is_a_503_in_time_and_needs_no_restart(gateway: Gateway) -> None:
     tenant = await gateway.tenant()
     page = await tenant.page()
@@ -46,9 +52,7 @@ async def test_a_frozen_kafka_is_a_503_in_time_and_needs_no_restart(gateway: Gat
     thawed = time.monotonic()
     while (await _post(gateway, page, "thawed")).status_code != 200:
         assert time.monotonic() - thawed < 10
-    await tenant.event(
-        "message.received", lambda e: e["data"]["message"]["content"]["text"] == "thawed"
-    )
+    await tenant.event("message.received", _says("thawed"))
     assert gateway.pid("api") == api
 
 
@@ -67,10 +71,7 @@ async def test_without_postgresql_webhooks_are_taken_and_have_their_effect_later
         gateway.signal("postgres", signal.SIGCONT)
     for n in range(5):
         text = f"dark {n}"
-        await tenant.event(
-            "message.received",
-            lambda e, text=text: e["data"]["message"]["content"]["text"] == text,
-        )
+        await tenant.event("message.received", _says(text))
     received = [e for e in tenant.events if e["type"] == "gateway.message.received.v1"]
     texts = [e["data"]["message"]["content"]["text"] for e in received]
     assert texts == ["warm", *(f"dark {n}" for n in range(5))]
@@ -99,8 +100,6 @@ async def test_a_role_that_is_killed_is_back_within_a_second_and_nothing_is_lost
         except httpx.HTTPError:
             assert time.monotonic() < deadline
     await page.visitor_writes("still there?")
-    await tenant.event(
-        "message.received", lambda e: e["data"]["message"]["content"]["text"] == "still there?"
-    )
+    await tenant.event("message.received", _says("still there?"))
     await tenant.event("message.sent", lambda e: e["data"]["message"]["id"] == message["id"])
     assert await page.texts() == ["after the crash"]

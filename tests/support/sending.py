@@ -225,7 +225,7 @@ class Outbox:
         graph = self.graph_client or GraphClient(httpx.AsyncClient(), base_url="http://127.0.0.1:1")
         sender = Sender(
             self.database,
-            leases,  # type: ignore[arg-type]
+            leases,
             {
                 TargetKind.PAGE: self.graph,
                 TargetKind.THIRD_PARTY: self.third_party,

@@ -56,7 +56,7 @@ class Stage:
         self.accounts = [ids.new_id(ids.ACCOUNT) for _ in range(2)]
 
     def relay(self, **options: Any) -> Relay:
-        return Relay(self.database, self.broker.producer(), self.leases, **options)  # type: ignore[arg-type]
+        return Relay(self.database, self.broker.producer(), self.leases, **options)
 
     async def announce(self, account: str, *names: str, key: str | None = None) -> None:
         async with self.database.unit_of_work() as work:

@@ -317,7 +317,7 @@ class TestRouting:
             problem(await rest.me.put(path, wrong), "validation-failed", 422)
         assert (await rest.me.get(path)).json()["version"] == 1
 
-    async def test_anothers_destination_does_not_exist(self, rest: Rest, database_url: str) -> None:
+    async def test_a_strangers_destination_is_none(self, rest: Rest, database_url: str) -> None:
         async with desk(database_url) as stranger:
             foreign = await stranger.agent()
         path = f"/v1/channels/{await rest.desk.channel()}/routing"

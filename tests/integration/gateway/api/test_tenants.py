@@ -191,7 +191,7 @@ async def test_a_stranger_lists_nothing(api):
         ),
     ],
 )
-async def test_what_is_anothers_cannot_be_referred_to(api, method, path, body, pointer):
+async def test_what_belongs_to_a_stranger_cannot_be_referred_to(api, method, path, body, pointer):
     acme, stranger = await api.account(), await api.account("Stranger")
     ids = await _everything_of(api, acme)
     mine = await api.third_party(stranger)

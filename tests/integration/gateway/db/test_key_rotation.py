@@ -44,8 +44,9 @@ async def test_every_secret_is_under_the_new_key_afterwards(engine: AsyncEngine)
             ),
             (
                 "INSERT INTO channels (account_id, id, kind, name, status, source_id,"
-                " page_access_token, connected_at, created_at, updated_at) VALUES ('acc_1', 'chn_1',"
-                " 'messenger', 'C', 'active', '1', :page_access_token, now(), now(), now())"
+                " page_access_token, connected_at, created_at, updated_at)"
+                " VALUES ('acc_1', 'chn_1', 'messenger', 'C', 'active', '1', :page_access_token,"
+                " now(), now(), now())"
             ),
             (
                 "INSERT INTO endpoints (account_id, id, name, url, event_types, signing_secret,"

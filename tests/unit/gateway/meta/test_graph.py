@@ -224,7 +224,7 @@ JUDGED = {
     "unfamiliar, transient": (400, error_body(77, is_transient=True), Retry),
     "429 with graph's json": (429, error_body(77), Throttle),
     "empty 200": (200, b"", Unknown),
-    "cut 200": (200, b'{"recipient_id": "p", "messag', Unknown),
+    "cut 200": (200, b'{"recipient_id": "p", "messa', Unknown),
     "200 without an id": (200, b'{"recipient_id": "p"}', Unknown),
     "200 with an odd id": (200, b'{"message_id": "m\\u0000"}', Unknown),
     "200 with a long id": (200, b'{"message_id": "' + b"m" * 2000 + b'"}', Unknown),

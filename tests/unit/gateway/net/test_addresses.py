@@ -327,7 +327,7 @@ async def test_laptops_may_call_themselves_and_nobody_else_inside():
             await egress.check_address(url)
 
 
-async def test_behind_a_proxy_names_are_the_proxys_business_and_literals_are_not():
+async def test_behind_a_proxy_names_are_the_business_of_the_proxy_and_literals_are_not():
     names = Names()
     egress = Egress(POLICY, resolver=names, proxy_url="http://proxy.example:4750")
     await egress.check_address("https://anything.example/")
