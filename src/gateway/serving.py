@@ -25,10 +25,11 @@ from gateway.ingress.meta import PREFIX, MetaWebhooks
 from gateway.ingress.secrets import SecretCache
 from gateway.ingress.third_party import IncomingParts
 from gateway.media_store import MediaStore
-from gateway.meta.graph import GraphClient, graph_http_client
+from gateway.meta.graph import GraphClient
 from gateway.meta.graph_calls import GraphCalls
 from gateway.meta.pages import PageConnector
 from gateway.net.egress import Egress
+from gateway.net.operator_http import operator_http_client
 from gateway.net.places import EgressPolicy
 from gateway.net.resolver import SystemResolver
 from gateway.roles import RoleParts, run_role
@@ -117,7 +118,7 @@ def _api_parts(parts: RoleParts, topics: Topics) -> ApiParts:
         proxy_url=settings.sender_proxy_url,
     )
     lifecycle.on_close("egress", egress.aclose)
-    client = graph_http_client()
+    client = operator_http_client()
     lifecycle.on_close("graph", client.aclose)
     base_url = settings.graph_base_url
     return ApiParts(

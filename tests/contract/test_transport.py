@@ -34,8 +34,9 @@ from gateway.domain.delivery import (
     Throttle,
     Unknown,
 )
-from gateway.meta.graph import GraphClient, graph_http_client
+from gateway.meta.graph import GraphClient
 from gateway.net.egress import Egress
+from gateway.net.operator_http import operator_http_client
 from gateway.net.places import EgressPolicy
 from gateway.sender.attempts import Attempt, Transport
 from gateway.sender.page import GraphTransport
@@ -74,7 +75,7 @@ class Subject:
 @pytest.fixture(params=["page", "third party", "endpoint"])
 async def subject(request, receiver):
     egress = Egress(EgressPolicy(ports=frozenset({443}), allow_loopback=True), resolver=Nowhere())
-    client = graph_http_client()
+    client = operator_http_client()
     graph = GraphClient(client, base_url=f"http://127.0.0.1:{receiver.port}")
     make: dict[str, Callable[[], tuple[Transport, Attempt]]] = {
         "page": lambda: (GraphTransport(graph, keyring=KEYRING), message_attempt("page")),

@@ -46,7 +46,6 @@ MAX_ANSWER_BYTES: Final = 64 * 1024
 MAX_THREAD_BYTES: Final = 1024 * 1024
 _MAX_MID: Final = 1000
 _OK: Final = range(200, 300)
-_CONNECT_SECONDS: Final = 4.0
 
 _UNREACHABLE: Final = SendError(
     "upstream-failed",
@@ -77,17 +76,6 @@ class PageAccess:
         key = self.app_secret.get_secret_value().encode()
         token = self.token.get_secret_value().encode()
         return hmac.new(key, token, hashlib.sha256).hexdigest()
-
-
-def graph_http_client() -> httpx.AsyncClient:
-    """Return a client for Graph's address, which is the operator's own choice."""
-    return httpx.AsyncClient(
-        follow_redirects=False,
-        trust_env=False,
-        timeout=httpx.Timeout(None, connect=_CONNECT_SECONDS),
-        limits=httpx.Limits(max_connections=None, max_keepalive_connections=200),
-        headers={"Accept-Encoding": "identity", "User-Agent": "channel-gateway"},
-    )
 
 
 class GraphClient:

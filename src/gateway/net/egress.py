@@ -12,6 +12,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import partial
 from typing import Final
 
 import httpcore
@@ -20,12 +21,12 @@ import httpx
 from gateway.errors import InvalidFieldsError
 from gateway.net.addresses import Address, is_denied, is_loopback, is_own, parse_literal
 from gateway.net.guarded import GuardedBackend, GuardedStream
+from gateway.net.kept import KEEPALIVE_SECONDS, Connect, KeptConnections
 from gateway.net.places import EgressPolicy, Place, not_allowed, read_place
 from gateway.net.resolver import LookupFailedError, Resolver
 
 MAX_ANSWER_BYTES: Final = 64 * 1024
 _CONNECT_BUDGET: Final = timedelta(seconds=5)
-_KEEPALIVE_SECONDS: Final = 15.0
 _IDLE_POOL_SECONDS: Final = 30.0
 _SWEEP_SECONDS: Final = 5.0
 
@@ -65,7 +66,7 @@ class EgressAnswer:
 
 @dataclass(slots=True)
 class _Pool:
-    connections: httpcore.AsyncConnectionPool
+    connections: KeptConnections
     users: int = 0
     idle_since: float = field(default_factory=time.monotonic)
 
@@ -200,7 +201,7 @@ class Egress:
 
     async def _exchange(
         self,
-        pool: httpcore.AsyncConnectionPool,
+        pool: KeptConnections,
         place: Place,
         headers: Mapping[str, str],
         body: bytes,
@@ -222,19 +223,16 @@ class Egress:
             content=body,
             extensions={"timeout": {"connect": _CONNECT_BUDGET.total_seconds()}},
         )
-        response = await pool.handle_async_request(request)
-        stream = response.extensions.get("network_stream")
         answer = b""
-        try:
+        async with pool.exchange(request) as response:
             async for chunk in response.aiter_stream():
                 answer += chunk
                 if len(answer) > limit:
                     break
             else:
+                stream = response.extensions.get("network_stream")
                 if isinstance(stream, GuardedStream):
                     stream.end_exchange(len(answer))
-        finally:
-            await response.aclose()
         names = [(k.decode("latin-1").lower(), v.decode("latin-1")) for k, v in response.headers]
         return EgressAnswer(response.status, names, answer[:limit])
 
@@ -242,22 +240,24 @@ class Egress:
         key = (scope, place.origin)
         pool = self._pools.get(key)
         if pool is None:
-            pool = self._pools[key] = _Pool(self._new_pool())
+            pool = self._pools[key] = _Pool(KeptConnections(self._connector(place)))
         return pool
 
-    def _new_pool(self) -> httpcore.AsyncConnectionPool:
+    def _connector(self, place: Place) -> Connect:
+        url = httpcore.URL(scheme=place.scheme, host=place.host, port=place.port, target="/")
         if self._proxy_url:
-            return httpcore.AsyncHTTPProxy(
+            proxy = httpcore.AsyncHTTPProxy(
                 self._proxy_url,
                 ssl_context=self._ssl_context,
-                max_connections=None,
-                keepalive_expiry=_KEEPALIVE_SECONDS,
+                keepalive_expiry=KEEPALIVE_SECONDS,
                 network_backend=GuardedBackend(self._addresses_of_proxy),
             )
-        return httpcore.AsyncConnectionPool(
+            return partial(proxy.create_connection, url.origin)
+        return partial(
+            httpcore.AsyncHTTPConnection,
+            url.origin,
             ssl_context=self._ssl_context,
-            max_connections=None,
-            keepalive_expiry=_KEEPALIVE_SECONDS,
+            keepalive_expiry=KEEPALIVE_SECONDS,
             network_backend=GuardedBackend(self.vet),
         )
 

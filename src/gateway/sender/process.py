@@ -6,8 +6,9 @@ from typing import Final
 from gateway.db.leases import ShardLeases
 from gateway.domain.backoff import endpoint_schedule
 from gateway.domain.delivery import TargetKind
-from gateway.meta.graph import GraphClient, graph_http_client
+from gateway.meta.graph import GraphClient
 from gateway.net.egress import Egress
+from gateway.net.operator_http import operator_http_client
 from gateway.net.places import EgressPolicy
 from gateway.net.resolver import SystemResolver
 from gateway.roles import RoleParts, run_role
@@ -50,7 +51,7 @@ def _sender(parts: RoleParts, leases: ShardLeases) -> Sender:
         proxy_url=settings.sender_proxy_url,
     )
     life.on_close("egress", egress.aclose)
-    client = graph_http_client()
+    client = operator_http_client()
     life.on_close("graph", client.aclose)
     graph = GraphClient(client, base_url=settings.graph_base_url)
     keyring, clock = database.keyring, database.clock
