@@ -92,7 +92,7 @@ class ChannelSettings(Body):
     )
     messages: MessagesSettings = MessagesSettings()
     custom_info: CustomInfoSettings = CustomInfoSettings()
-    intermission_minutes: Annotated[Whole, Field(ge=0, le=1440)] = Field(
+    intermission_minutes: Annotated[Whole, Field(ge=1, le=1440)] = Field(
         default=60,
         description="For how long after our last message an answer continues the enquiry.",
     )
