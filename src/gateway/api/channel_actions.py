@@ -97,7 +97,7 @@ async def suspend_channel(
     suspended = await write_status(
         work, channel, status=ChannelStatus.SUSPENDED, status_reason=None
     )
-    await raise_secret_version(work.connection)
+    await raise_secret_version(work)
     return shown(parts, suspended, response)
 
 
@@ -124,7 +124,7 @@ async def reactivate_channel(
     _require(channel, (ChannelStatus.SUSPENDED,))
     status, reason = health
     reactivated = await write_status(work, channel, status=status, status_reason=reason)
-    await raise_secret_version(work.connection)
+    await raise_secret_version(work)
     return shown(parts, reactivated, response)
 
 
@@ -202,7 +202,7 @@ async def rotate_incoming_token(
         previous_incoming_token_hash=channel.incoming_token_hash,
         previous_incoming_token_expires_at=until,
     )
-    await raise_secret_version(work.connection)
+    await raise_secret_version(work)
     return RotatedIncomingToken(incoming_token=token, previous_expires_at=until)
 
 
@@ -230,7 +230,7 @@ async def rotate_signing_secret(
         ),
         previous_signing_secret_expires_at=until,
     )
-    await raise_secret_version(work.connection)
+    await raise_secret_version(work)
     return RotatedSigningSecret(signing_secret=fresh, previous_expires_at=until)
 
 

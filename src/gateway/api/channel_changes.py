@@ -31,13 +31,14 @@ async def store_changes(
     changes = dict(columns)
     if asked is not None:
         changes |= asked.row_of(channel.id, work.keyring) | _health(work, channel, asked)
-        await raise_secret_version(work.connection)
     rerouted = any(changes[name] != getattr(channel, name) for name in ("routing", "link"))
     if changes["routing"] != channel.routing:
         changes["routing_version"] = channel.routing_version + 1
     changed = await write_status(work, channel, "updated", **changes)
     if rerouted:
         await parts.routing_changes.routing_changed(work, channel.account_id, channel.id)
+    if asked is not None:
+        await raise_secret_version(work)
     return changed
 
 

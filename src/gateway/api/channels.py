@@ -145,4 +145,4 @@ async def delete_channel(
     await parts.routing_changes.channel_deleted(work, account_id, channel_id)
     # The sender fails them one by one, each in its own conversation.
     await release_target(work, deleted)
-    await raise_secret_version(work.connection)
+    await raise_secret_version(work)

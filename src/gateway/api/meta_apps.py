@@ -99,7 +99,7 @@ async def create_meta_app(body: NewMetaApp, response: Response, work: Work) -> M
         await insert_app(work.connection, app, now=work.now)
     except IntegrityError as error:
         raise ConflictError("There is a Meta app with this id already.") from error
-    await raise_secret_version(work.connection)
+    await raise_secret_version(work)
     return _shown(app, response)
 
 
@@ -151,7 +151,7 @@ async def change_meta_app(
         verify_token=_sealed_token(work, app_id, wanted.verify_token),
         graph_version=wanted.graph_version,
     )
-    await raise_secret_version(work.connection)
+    await raise_secret_version(work)
     return _shown(await _existing(work, app_id), response)
 
 
@@ -161,7 +161,7 @@ async def delete_meta_app(app_id: str, work: Work) -> None:
     await _existing(work, app_id, lock=True)
     if not await delete_app(work.connection, app_id):
         raise ConflictError("Channels were made with this app, and their history refers to it.")
-    await raise_secret_version(work.connection)
+    await raise_secret_version(work)
 
 
 async def _existing(work: UnitOfWork, app_id: str, *, lock: bool = False) -> MetaApp:

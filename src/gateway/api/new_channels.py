@@ -114,7 +114,7 @@ async def make_channel(
         raise already_connected() from error
     announce_channel(work, channel, "created")
     announce_channel(work, channel, entered(channel.status))
-    await raise_secret_version(work.connection)
+    await raise_secret_version(work)
     return channel
 
 

@@ -98,7 +98,6 @@ _KEEP: Final = text(
       created_at = excluded.created_at
     """
 )
-_FORGET: Final = text("DELETE FROM idempotency_keys WHERE created_at <= :kept_since")
 
 
 async def lock_key(connection: AsyncConnection, name: KeyName) -> bool:
@@ -174,11 +173,6 @@ async def keep_answer(
             "now": now,
         },
     )
-
-
-async def forget_old_answers(connection: AsyncConnection, *, now: datetime) -> int:
-    """Delete the answers that are kept no longer and return how many."""
-    return (await connection.execute(_FORGET, {"kept_since": now - KEPT_FOR})).rowcount
 
 
 def _named(name: KeyName) -> dict[str, object]:

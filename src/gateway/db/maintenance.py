@@ -10,12 +10,12 @@ from prometheus_client import Counter
 from sqlalchemy import text
 
 from gateway.db.failures import is_transient
+from gateway.db.idempotency import KEPT_FOR
 from gateway.db.unit_of_work import Database
 
 _EVERY_SECONDS: Final = 60.0
 _BATCH: Final = 1000
 _DAYS_AHEAD: Final = 8
-_IDEMPOTENCY_KEPT: Final = timedelta(hours=24)
 _PROCESSES_KEPT: Final = timedelta(hours=1)
 
 _DELETED = Counter("gateway_maintenance_deleted_total", "Rows past their time.", ["table"])
@@ -100,7 +100,7 @@ class Maintenance:
                     moments = {
                         "inbox": work.now - self._inbox_kept,
                         "now": work.now,
-                        "keys": work.now - _IDEMPOTENCY_KEPT,
+                        "keys": work.now - KEPT_FOR,
                         "silent": _PROCESSES_KEPT,
                     }
                     wanted = {name: moments[name] for name in moments if f":{name}" in condition}

@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.db.secrets import KeyRing
 from gateway.db.tables import channels, meta_apps, secret_versions
+from gateway.db.unit_of_work import UnitOfWork
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,9 +98,16 @@ async def delete_app(connection: AsyncConnection, app_id: str) -> bool:
     return result.rowcount == 1
 
 
-async def raise_secret_version(connection: AsyncConnection) -> None:
-    """Let every cache of secrets know that one may have changed; last in a transaction."""
-    await connection.execute(update(secret_versions).values(version=secret_versions.c.version + 1))
+async def raise_secret_version(work: UnitOfWork) -> None:
+    """Let every cache of secrets know that one may have changed; last in a transaction.
+
+    Everybody waits for this one row, so what is announced is written before: whoever holds the row
+    waits for nothing any more.
+    """
+    await work.flush()
+    await work.connection.execute(
+        update(secret_versions).values(version=secret_versions.c.version + 1)
+    )
 
 
 def seal_secrets(keyring: KeyRing, app_id: str, secrets: Sequence[SecretStr]) -> list[bytes]:
