@@ -18,13 +18,14 @@ from gateway.db.endpoints import (
     change_endpoint,
     get_endpoint,
     insert_endpoint,
+    is_linked,
     list_endpoints,
     secret_row,
 )
 from gateway.db.secrets import KeyRing
 from gateway.db.unit_of_work import UnitOfWork
 from gateway.domain import ids
-from gateway.errors import NotFoundError
+from gateway.errors import ConflictError, NotFoundError
 from gateway.http.pagination import Paging
 from gateway.http.patches import Patch, validated_type
 from gateway.http.routes import READ, WRITE, AccountId, GatewayRoute, Glances, Outside, Work
@@ -144,8 +145,10 @@ async def change_endpoint_settings(
 async def delete_endpoint(
     endpoint_id: str, account_id: AccountId, parts: Parts, work: Work
 ) -> None:
-    """Delete an endpoint; what it has not got yet is cancelled."""
+    """Delete an endpoint that no channel is linked to; what it has not got yet is cancelled."""
     endpoint = await existing_endpoint(work, account_id, endpoint_id, lock=True)
+    if await is_linked(work.connection, account_id, endpoint_id):
+        raise ConflictError("A channel sends everything to this endpoint; change its link first.")
     await change_endpoint(work.connection, endpoint, now=work.now, deleted_at=work.now)
     await drop_target(work, endpoint_id)
     await parts.routing_changes.destination_changed(work, account_id, endpoint_id)

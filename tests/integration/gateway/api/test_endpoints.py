@@ -145,3 +145,16 @@ async def test_a_settled_delivery_can_be_done_again(api, clock):
     assert row == {"ready": True, "holds_lane": False}
     await acme.delete(f"/v1/endpoints/{endpoint['id']}")
     problem(await acme.post(f"{path}/redeliver"), "conflict", 409)
+
+
+async def test_an_endpoint_that_a_channel_lives_by_stays(api):
+    acme = await api.account()
+    endpoint = await _endpoint(api, acme)
+    link = {"mode": "external_endpoint", "endpoint_id": endpoint["id"]}
+    channel = await api.third_party(acme, link=link)
+    assert channel["link"] == {**link, "bot_id": None}
+    path = f"/v1/endpoints/{endpoint['id']}"
+    problem(await acme.delete(path), "conflict", 409)
+    await acme.patch(f"/v1/channels/{channel['id']}", {"link": {"mode": "chat"}})
+    assert (await acme.delete(path)).status_code == 204
+    assert (await acme.get("/v1/endpoints")).json()["data"] == []
