@@ -1,6 +1,6 @@
 """What the resources need from parts that they may not import; `gateway.asgi` fills them.
 
-`routing` implements the first three; the last one speaks Kafka.
+`routing` implements the first three; the others know Kafka.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
