@@ -53,12 +53,7 @@ class Scene:
         scene.parked_keys = await find_parked_keys(
             work.connection, list({arrival.key for arrival in arrivals if arrival.has_contact})
         )
-        verdicts = [(arrival, scene.verdict(arrival)) for arrival in arrivals]
-        owned = [
-            (arrival, verdict.channel)
-            for arrival, verdict in verdicts
-            if isinstance(verdict, Owned)
-        ]
+        owned = scene._owned(arrivals)
         scene.known = await find_known(
             work,
             list(
@@ -69,9 +64,14 @@ class Scene:
                 }
             ),
         )
+        owned = scene._owned(scene._up_to_a_stranger(arrivals))
         await lock_conversations(
             work,
-            {known.conversation_id for known in scene.known.values()}
+            {
+                scene.known[channel.id, arrival.event.contact_id].conversation_id
+                for arrival, channel in owned
+                if (channel.id, arrival.event.contact_id) in scene.known
+            }
             | await scene._conversations_of_statuses(owned),
             account_id=None,
         )
@@ -87,6 +87,19 @@ class Scene:
             meta_app_id=event.meta_app_id,
             arrived_at=arrival.arrived_at,
         )
+
+    def channel_of(self, arrival: Arrival) -> Channel | None:
+        """Return the channel on which an event has its effect at once, if there is one.
+
+        A suspended channel still hears what becomes of its messages.
+        """
+        match self.verdict(arrival):
+            case Owned(channel):
+                return channel
+            case Waiting(channel) if arrival.event.type in ECHOES_AND_MARKS:
+                return channel
+            case _:
+                return None
 
     def must_wait(self, arrival: Arrival, verdict: Verdict) -> bool:
         """Say whether an event waits for its source, by itself or behind others of its key."""
@@ -188,6 +201,29 @@ class Scene:
             found = await find_owners(self.work.connection, kind, source_ids)
             for source_id, channels in found.items():
                 self.owners[kind, source_id] = channels
+
+    def _owned(self, arrivals: Iterable[Arrival]) -> list[tuple[Arrival, Channel]]:
+        found = ((arrival, self.channel_of(arrival)) for arrival in arrivals)
+        return [(arrival, channel) for arrival, channel in found if channel is not None]
+
+    def _up_to_a_stranger(self, arrivals: Sequence[Arrival]) -> Sequence[Arrival]:
+        """Return what may share this transaction: up to what waits, or is of somebody not met yet.
+
+        These have transactions of their own, and lock a parked key or a conversation while they
+        hold no other: conversations are locked in one go, and a key before its conversation.
+        """
+        for n, arrival in enumerate(arrivals):
+            if self.must_wait(arrival, self.verdict(arrival)):
+                return arrivals[:n]
+            channel = self.channel_of(arrival)
+            stranger = (
+                channel is not None
+                and arrival.has_contact
+                and (channel.id, arrival.event.contact_id) not in self.known
+            )
+            if stranger:
+                return arrivals[: max(n, 1)]
+        return arrivals
 
     async def _conversations_of_statuses(
         self, owned: Iterable[tuple[Arrival, Channel]]

@@ -59,13 +59,13 @@ class Taker:
 
     def is_decision(self, arrival: Arrival) -> bool:
         """Say whether an event needs a transaction of its own."""
-        verdict = self.scene.verdict(arrival)
-        if self.scene.must_wait(arrival, verdict):
+        if self.scene.must_wait(arrival, self.scene.verdict(arrival)):
             return True
-        if not isinstance(verdict, Owned) or not arrival.has_contact:
+        channel = self.scene.channel_of(arrival)
+        if channel is None or not arrival.has_contact:
             return False
-        known = self.scene.known.get((verdict.channel.id, arrival.event.contact_id))
-        return known is None or self._decides(arrival, verdict.channel, known)
+        known = self.scene.known.get((channel.id, arrival.event.contact_id))
+        return known is None or self._decides(arrival, channel, known)
 
     def _decides(self, arrival: Arrival, channel: Channel, known: Known) -> bool:
         if arrival.event.type == "gateway.message.echoed.v1":
@@ -154,7 +154,7 @@ class Taker:
         held = arrival.key in self.scene.parked_keys
         if not await lock_key(connection, arrival.key, make=not held):
             # The last event of the key was drained meanwhile: the straight way is free.
-            self.scene.parked_keys.discard(arrival.key)
+            self.scene = await Scene.around(self.work, [arrival])
             await self.take(arrival)
             return
         await self.scene.read_owners_again([arrival])

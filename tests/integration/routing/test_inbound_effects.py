@@ -1,11 +1,13 @@
 """What inbound events do: contacts, conversations, messages, marks, and whose they are."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from sqlalchemy import text
 from tests.support.inbound import APP, PAGE, RULES, TOPIC, VISITOR, Inbound, inbound
 
 from gateway.domain import ids
@@ -50,6 +52,17 @@ async def _sent(stage: Inbound, *, at_seconds: int = 0, mid: str | None = None) 
 
 async def _status(stage: Inbound, message: str) -> str:
     return str(await stage.value("SELECT status FROM messages WHERE id = :id", id=message))
+
+
+async def _until_somebody_waits_for_a_lock(stage: Inbound) -> None:
+    """Return once a statement in this database waits for a lock."""
+    waiting = (
+        "SELECT count(*) FROM pg_stat_activity"
+        " WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    )
+    async with asyncio.timeout(10):
+        while not await stage.value(waiting):
+            pass
 
 
 class TestMessages:
@@ -331,6 +344,50 @@ class TestWhoseEvent:
             "SELECT content FROM messages WHERE direction = 'inbound' ORDER BY sequence"
         )
         assert [row.content["text"] for row in rows] == ["before", "meanwhile"]
+
+    async def test_a_suspended_channel_still_learns_what_became_of_its_messages(
+        self, stage: Inbound, channel: str
+    ) -> None:
+        await stage.feed(stage.message())
+        unclear = await _sent(stage, at_seconds=60)
+        sent = await _sent(stage, mid="m_ours")
+        await stage.execute("UPDATE messages SET status = 'uncertain' WHERE id = :id", id=unclear)
+        await stage.execute("UPDATE channels SET status = 'suspended'")
+        now = int(stage.clock.now().timestamp() * 1000)
+        await stage.feed(stage.item({"delivery": {"mids": ["m_ours"], "watermark": now}}))
+        stage.clock.advance(HOUR)
+        await stage.feed(stage.echo(mid="m_late", metadata=f"{unclear}.1"))
+        assert await _status(stage, sent) == "delivered"
+        assert await _status(stage, unclear) == "sent"
+
+    async def test_an_echo_that_a_suspended_channel_knows_changes_nothing(
+        self, stage: Inbound, channel: str
+    ) -> None:
+        await stage.feed(stage.message())
+        echo = stage.echo(mid="m_x", app_id="1")
+        await stage.feed(echo)
+        await stage.execute("UPDATE channels SET status = 'suspended'")
+        await stage.execute("DELETE FROM inbox")
+        await stage.feed(echo)
+        assert await stage.dead_letters() == []
+        assert await stage.value("SELECT count(*) FROM messages WHERE direction = 'outbound'") == 1
+
+    async def test_what_waits_behind_a_key_holds_no_conversation_meanwhile(
+        self, stage: Inbound, channel: str
+    ) -> None:
+        await stage.feed(stage.message("before"))
+        await stage.execute("UPDATE channels SET status = 'suspended'")
+        await stage.feed(stage.message("parked"))
+        await stage.execute("UPDATE channels SET status = 'active'")
+        # As whoever drains does: first the key, then the conversation.
+        async with stage.engine.begin() as draining, asyncio.TaskGroup() as group:
+            await draining.execute(text("SELECT 1 FROM parked_keys FOR UPDATE"))
+            parking = group.create_task(stage.feed(stage.message("newer")))
+            await _until_somebody_waits_for_a_lock(stage)
+            await draining.execute(text("SELECT 1 FROM conversations FOR UPDATE NOWAIT"))
+            await draining.rollback()
+            await parking
+        assert await stage.value("SELECT count(*) FROM parked") == 2
 
     async def test_what_waits_for_too_long_becomes_a_dead_letter(self, stage: Inbound) -> None:
         await stage.feed(stage.message())
