@@ -83,15 +83,19 @@ class Relay:
 
     async def run(self) -> None:
         """Publish until cancelled; woken by commits, and once a second whatever happens."""
+        time = asyncio.get_running_loop().time
+        sweep_at = time() + _SWEEP_SECONDS
         while True:
             try:
-                async with asyncio.timeout(_SWEEP_SECONDS):
+                async with asyncio.timeout_at(sweep_at):
                     await self._work.wait()
-                shards: Collection[int] = self._woken
             except TimeoutError:
-                shards = ()
+                pass
             self._work.clear()
-            self._woken = set()
+            shards, self._woken = self._woken, set()
+            # However busy some shards are, what a lost wake-up left in others has its turn.
+            if time() >= sweep_at:
+                shards, sweep_at = set(), time() + _SWEEP_SECONDS
             try:
                 await self.publish(shards)
             except Exception as error:
@@ -99,6 +103,8 @@ class Relay:
                     raise
                 log.warning("relay.waits", error=type(error).__name__)
                 await asyncio.sleep(_PAUSE_SECONDS)
+                # Nobody is woken again for what was not published.
+                sweep_at = time()
 
     async def publish(self, shards: Collection[int] = ()) -> int:
         """Publish everything that is committed in these shards, or in all; return how many."""
@@ -114,10 +120,8 @@ class Relay:
         return published
 
     def _look_at(self, shards: Iterable[int]) -> None:
-        self._woken.update(shards)
-        if not self._woken:
-            # "Look everywhere": the wake-up connection is new.
-            self._woken.update(self._leases.mine)
+        # None of all means everywhere: the wake-up connection is new.
+        self._woken.update(set(shards) or self._leases.mine)
         self._work.set()
 
     async def _some(self, shards: Sequence[int]) -> int:

@@ -17,6 +17,7 @@ from gateway.db.outbox import NewEvent
 from gateway.db.secrets import KeyRing, generate_key
 from gateway.db.unit_of_work import Database
 from gateway.domain import ids
+from gateway.domain.shards import shard_of
 from gateway.errors import NotDurableError
 from gateway.relay import Relay
 
@@ -213,3 +214,30 @@ async def test_a_dead_letter_is_copied_once_with_its_reason(stage: Stage) -> Non
         b"5",
     )
     assert headers["odd"] == b"\xff"
+
+
+async def test_what_no_wake_up_named_is_found_however_busy_other_shards_are(
+    stage: Stage,
+) -> None:
+    marked = asyncio.Event()
+
+    async def at(point: str) -> None:
+        if point == "before_mark":
+            marked.set()
+
+    relay = stage.relay(at=at)
+    account = stage.accounts[0]
+    elsewhere = (shard_of("cnv_quiet") + 1) % 256
+    await stage.announce(account, "n1", key="cnv_quiet")
+    async with asyncio.TaskGroup() as group:
+        running = group.create_task(relay.run())
+        # The first look, at everything, is over then.
+        await marked.wait()
+        marked.clear()
+        await stage.announce(account, "n2", key="cnv_quiet")
+        async with asyncio.timeout(5):
+            while not marked.is_set():
+                relay._look_at({elsewhere})
+                await asyncio.sleep(0.005)
+        running.cancel()
+    assert stage.published() == ["n1", "n2"]
