@@ -27,6 +27,8 @@ async def test_a_lease_that_is_lost_before_the_claim_claims_nothing(outbox: Outb
         await asyncio.sleep(0.1)
         assert (await outbox.message(message_id)).status == "accepted"
         assert outbox.graph.idle
+        # It was not even claimed and given back.
+        assert await outbox.value("SELECT epoch FROM deliveries") is None
 
 
 async def test_a_lease_with_less_than_two_seconds_left_claims_nothing(outbox: Outbox):
@@ -135,7 +137,7 @@ async def test_an_answer_after_the_takeover_ends_the_doubt(outbox: Outbox):
 
 
 async def test_an_answer_of_an_earlier_attempt_changes_nothing(outbox: Outbox):
-    """A late refusal of attempt 1 must not undo attempt 2."""
+    """A late refusal of attempt 1 must not undo attempt 2, while that runs or afterwards."""
     conversation = await outbox.conversation(await outbox.third_party_channel())
     async with outbox.sender(epoch=1, budgets=timedelta(seconds=0.6)) as (_, leases):
         message_id = await outbox.send(conversation, "hello")
@@ -144,12 +146,30 @@ async def test_an_answer_of_an_earlier_attempt_changes_nothing(outbox: Outbox):
         async with outbox.sender(epoch=2, owner="another"):
             await outbox.until(message_id, "accepted")
             outbox.advance(timedelta(seconds=6))
-            (await outbox.third_party.call()).answer(Accepted("theirs"))
-            await outbox.until(message_id, "sent")
+            call = await outbox.third_party.call()
+            await outbox.execute("DELETE FROM delivery_attempts")
             stale.answer(Retry(BUSY), status=503)
-            await outbox.eventually("SELECT count(*) FROM delivery_attempts", 2)
-    assert (await outbox.message(message_id)).status == "sent"
+            await outbox.eventually("SELECT count(*) FROM delivery_attempts", 1)
+            assert (await outbox.message(message_id)).status == "sending"
+            call.answer(Accepted("theirs"))
+            await outbox.until(message_id, "sent")
     await outbox.until_delivery("delivered", message_id=message_id)
+
+
+async def test_a_call_of_the_former_owner_counts_for_the_targets_limit(outbox: Outbox):
+    await outbox.endpoint(ordering="none", max_concurrency=1)
+    async with outbox.sender(epoch=1) as (_, leases):
+        await outbox.announce()
+        call = await outbox.endpoints.call()
+        leases.epochs = {}
+        await outbox.announce()
+        async with outbox.sender(epoch=2, owner="another"):
+            await asyncio.sleep(0.2)
+            assert outbox.endpoints.idle
+            call.answer(Accepted())
+            # Seen as settled by the next sweep.
+            (await outbox.endpoints.call()).answer(Accepted())
+            await outbox.eventually("SELECT count(*) FROM deliveries WHERE status = 'delivered'", 2)
 
 
 async def test_a_claim_whose_commit_got_no_answer_is_undone(outbox: Outbox):

@@ -60,6 +60,21 @@ async def test_order_holds_through_retries_and_others_leave_at_once(outbox: Outb
     assert [call.text for call in outbox.graph.calls] == ["first", "other", "first", "second"]
 
 
+async def test_a_settlement_lets_the_next_one_go_by_itself(outbox: Outbox, monkeypatch):
+    async def mends_nothing(_database, _shards):
+        return []
+
+    monkeypatch.setattr("gateway.sender.sweeps.mend_lanes", mends_nothing)
+    conversation = await outbox.conversation(await outbox.page())
+    async with outbox.sender():
+        for words in ("first", "second", "third"):
+            await outbox.send(conversation, words)
+        for words in ("first", "second", "third"):
+            call = await outbox.graph.call()
+            assert call.text == words
+            call.answer(Accepted(f"m_{words}"))
+
+
 async def test_a_message_is_tried_until_its_deadline_and_its_lane_goes_on(outbox: Outbox):
     conversation = await outbox.conversation(await outbox.page(send_deadline_seconds=60))
     accepted_at = outbox.clock.now()
