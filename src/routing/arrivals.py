@@ -2,7 +2,7 @@
 
 import re
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from gateway.broker.records import Record
@@ -42,6 +42,7 @@ ECHOES_AND_MARKS: Final = frozenset(
 STATUS: Final = "gateway.status.reported.v1"
 # What the sender puts into a call as metadata: our id of the message, and which attempt it is.
 _METADATA: Final = re.compile(r"(msg_[0-9a-z]{26})\.([0-9]{1,9})")
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 # What opens or continues an enquiry.
 SPEAKS: Final = frozenset({"gateway.message.received.v1", "gateway.postback.received.v1"})
 
@@ -106,13 +107,17 @@ def read_record(record: Record) -> Arrival | Unreadable:
     """Return what a record holds."""
     try:
         event = InboundEvent.from_record(record.headers, record.value)
+        arrived_at = _EPOCH + timedelta(milliseconds=record.timestamp)
     except UndecodableRecordError as error:
         return Unreadable(record, error.reason)
+    except OverflowError:
+        # Whoever wrote it set a time outside the calendar.
+        return Unreadable(record, "time-malformed")
     return Arrival(
         record=record,
         event=event,
         original_hash=event.original_hash(),
-        arrived_at=datetime.fromtimestamp(record.timestamp / 1000, UTC),
+        arrived_at=arrived_at,
     )
 
 

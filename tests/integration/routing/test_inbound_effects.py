@@ -448,3 +448,12 @@ async def test_an_unreadable_record_is_set_aside_and_the_next_goes_on(
     await stage.handler.handle(0, [damaged, replace(sound, offset=1)])
     assert await stage.dead_letters() == ["value-not-json"]
     assert await stage.value("SELECT count(*) FROM messages") == 1
+
+
+@pytest.mark.parametrize("milliseconds", [10**18, -(10**18)])
+async def test_a_record_of_a_time_outside_the_calendar_is_set_aside(
+    stage: Inbound, channel: str, milliseconds: int
+) -> None:
+    events = await stage.feed(stage.message())
+    await stage.handler.handle(0, [replace(stage.record(events[0]), timestamp=milliseconds)])
+    assert await stage.dead_letters() == ["time-malformed"]
