@@ -45,20 +45,12 @@ async def set_aside(work: UnitOfWork, letters: Sequence[SetAside]) -> None:
 
 def headers_as_json(headers: Sequence[tuple[str, bytes]]) -> dict[str, str]:
     """Return a record's headers as JSON can hold them: text, or `base64:` and what is not."""
-    return {name: _header(value) for name, value in headers}
+    return {_header(name.encode()): _header(value) for name, value in headers}
 
 
 def headers_from_json(headers: dict[str, str]) -> list[tuple[str, bytes]]:
     """Return the headers that `headers_as_json` wrote."""
-    return [
-        (
-            name,
-            base64.b64decode(value.removeprefix("base64:"))
-            if value.startswith("base64:")
-            else value.encode(),
-        )
-        for name, value in headers.items()
-    ]
+    return [(_bytes(name).decode(), _bytes(value)) for name, value in headers.items()]
 
 
 def _header(value: bytes) -> str:
@@ -69,6 +61,12 @@ def _header(value: bytes) -> str:
     if "\0" in text or text.startswith("base64:"):
         return "base64:" + base64.b64encode(value).decode()
     return text
+
+
+def _bytes(header: str) -> bytes:
+    if header.startswith("base64:"):
+        return base64.b64decode(header.removeprefix("base64:"))
+    return header.encode()
 
 
 def _row(work: UnitOfWork, letter: SetAside) -> dict[str, Any]:

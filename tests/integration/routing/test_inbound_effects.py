@@ -10,6 +10,7 @@ import pytest
 from sqlalchemy import text
 from tests.support.inbound import APP, PAGE, RULES, TOPIC, VISITOR, Inbound, inbound
 
+from gateway.db.dead_letters import headers_from_json
 from gateway.domain import ids
 from gateway.meta.normalise import normalise
 from routing.draining import Drain
@@ -457,3 +458,19 @@ async def test_a_record_of_a_time_outside_the_calendar_is_set_aside(
     events = await stage.feed(stage.message())
     await stage.handler.handle(0, [replace(stage.record(events[0]), timestamp=milliseconds)])
     assert await stage.dead_letters() == ["time-malformed"]
+
+
+async def test_a_header_whose_name_no_database_takes_stops_nothing(stage: Inbound) -> None:
+    events = await stage.feed(stage.message("one"))
+    await stage.execute("DELETE FROM parked")
+    odd = ("a\0b", b"x")
+    record = stage.record(events[0])
+    parked = replace(record, headers=[*record.headers, odd])
+    unreadable = replace(stage.record(events[0]), headers=[odd])
+    await stage.handler.handle(0, [parked, unreadable])
+    assert await stage.dead_letters() == ["header-missing"]
+    headers = (await stage.one("SELECT record_headers FROM dead_letters")).record_headers
+    assert headers_from_json(headers) == [odd]
+    await stage.channel()
+    assert await Drain(stage.database, topic=TOPIC, rules=RULES).sweep() == 1
+    assert await stage.value("SELECT count(*) FROM messages") == 1
