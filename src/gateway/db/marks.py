@@ -48,13 +48,17 @@ async def keep_mark(
 
 
 async def take_marks(connection: AsyncConnection, message: Message) -> dict[str, datetime]:
-    """Return and forget the marks that came before their message was known, by kind."""
+    """Return and forget the marks that came before their message was sent, by kind.
+
+    They name the message by the source's id of it, or by ours.
+    """
+    named = [name for name in (message.id, message.source_message_id) if name is not None]
     statement = (
         delete(pending_marks)
         .where(
             pending_marks.c.account_id == message.account_id,
             pending_marks.c.channel_id == message.channel_id,
-            pending_marks.c.source_message_id == message.source_message_id,
+            pending_marks.c.source_message_id.in_(named),
         )
         .returning(pending_marks.c.kind, pending_marks.c.at)
     )

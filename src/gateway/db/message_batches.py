@@ -52,24 +52,25 @@ async def change_messages(
 async def take_all_marks(
     connection: AsyncConnection, messages: Collection[Message]
 ) -> dict[str, dict[str, datetime]]:
-    """Return and forget the marks that came before their messages were known.
+    """Return and forget the marks that came before their messages were sent.
 
-    They are by message id and kind.
+    They are by message id and kind, and name messages by the source's ids of them, or by ours.
     """
     known = {
-        (message.channel_id, message.source_message_id): message
+        (message.channel_id, name): message
         for message in messages
-        if message.source_message_id is not None
+        for name in (message.id, message.source_message_id)
+        if name is not None
     }
     if not known:
         return {}
     rows = [
         {
             "account_id": message.account_id,
-            "channel_id": message.channel_id,
-            "source_message_id": message.source_message_id,
+            "channel_id": channel_id,
+            "source_message_id": name,
         }
-        for message in known.values()
+        for (channel_id, name), message in known.items()
     ]
     marks: dict[str, dict[str, datetime]] = {}
     for row in await connection.execute(_TAKE_MARKS, {"rows": json.dumps(rows)}):

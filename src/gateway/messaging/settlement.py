@@ -4,6 +4,7 @@ All in the database: whoever calls holds the conversation's lock where a message
 speaks to nobody outside meanwhile.
 """
 
+from collections.abc import Callable
 from datetime import datetime
 
 import structlog
@@ -79,7 +80,23 @@ async def settle_from_echo(
         sent_at=work.now,
         error=None,
     )
-    await _close_deliveries(work, message, attempt=attempt)
+    await _close_deliveries(work, message, carried=lambda each: each.attempt == attempt)
+
+
+async def settle_from_status(
+    work: UnitOfWork, conversation: Conversation, message: Message, *, at: datetime
+) -> None:
+    """Take a third party's word that it has a message whose call ended unclearly."""
+    await move_message(
+        work,
+        conversation,
+        message,
+        MessageStatus.SENT,
+        occurred_at=at,
+        sent_at=work.now,
+        error=None,
+    )
+    await _close_deliveries(work, message, carried=lambda each: each.attempt > 0)
 
 
 async def resend_message(
@@ -90,7 +107,7 @@ async def resend_message(
     Raises:
         IllegalTransitionError: It neither failed nor is uncertain.
     """
-    await _close_deliveries(work, message, attempt=None)
+    await _close_deliveries(work, message, carried=lambda _: False)
     await move_message(
         work,
         conversation,
@@ -132,19 +149,16 @@ async def _note_echo(
         await catch_up_marks(work, conversation, message)
 
 
-async def _close_deliveries(work: UnitOfWork, message: Message, *, attempt: int | None) -> None:
-    """Settle the open deliveries of a message; the one that made the attempt has delivered it."""
+async def _close_deliveries(
+    work: UnitOfWork, message: Message, *, carried: Callable[[Delivery], bool]
+) -> None:
+    """Settle the open deliveries of a message; `carried` says which of them delivered it."""
     deliveries = await lock_open_deliveries(work.connection, message.id)
     for delivery in deliveries:
-        delivery.status = _final_status(delivery, attempt)
+        ended = DeliveryStatus.DELIVERED if carried(delivery) else DeliveryStatus.CANCELLED
+        delivery.status = ended
         delivery.holds_lane = False
         delivery.settled_at = work.now
     await save_deliveries(work.connection, deliveries)
     await promote_lanes(work.connection, {(each.target_id, each.lane) for each in deliveries})
     work.wake("sender", {each.shard for each in deliveries})
-
-
-def _final_status(delivery: Delivery, attempt: int | None) -> DeliveryStatus:
-    if attempt is not None and delivery.attempt == attempt:
-        return DeliveryStatus.DELIVERED
-    return DeliveryStatus.CANCELLED

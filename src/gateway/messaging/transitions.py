@@ -87,9 +87,7 @@ async def move_messages(work: UnitOfWork, moves: Sequence[Move]) -> None:
 
 async def catch_up_marks(work: UnitOfWork, conversation: Conversation, message: Message) -> None:
     """Apply the marks that came before it was known that their message had been sent."""
-    marks: dict[str, datetime] = {}
-    if message.source_message_id is not None:
-        marks = await take_marks(work.connection, message)
+    marks = await take_marks(work.connection, message)
     await _apply_marks(work, conversation, message, marks)
 
 
@@ -104,7 +102,8 @@ async def _apply_marks(
             if watermark is not None and message.platform_at <= watermark:
                 marks.setdefault(kind, watermark)
     if "failed" in marks:
-        await move_message(work, conversation, message, MessageStatus.FAILED)
+        error = refused_by_third_party(None)
+        await move_message(work, conversation, message, MessageStatus.FAILED, error=error)
         return
     for kind in ("delivered", "read"):
         if kind in marks:
@@ -125,6 +124,16 @@ async def mark_message(
     if target is MessageStatus.READ and message.delivered_at is None:
         changes["delivered_at"] = at
     await move_message(work, conversation, message, target, occurred_at=at, **changes)
+
+
+def refused_by_third_party(detail: str | None) -> dict[str, Any]:
+    """Return the error of a message that a third party took and could not pass on."""
+    return {
+        "code": "refused-by-third-party",
+        "detail": detail or "The third party could not pass the message on.",
+        "retryable": False,
+        "remedy": "Ask the third party why, then send the message again.",
+    }
 
 
 def announce_message(

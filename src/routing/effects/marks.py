@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from datetime import datetime
+from typing import Final
 
 from gateway.contracts.moments import from_rfc3339
 from gateway.db.channels import Channel
@@ -9,10 +10,18 @@ from gateway.db.conversations import Conversation
 from gateway.db.marks import find_covered, keep_mark
 from gateway.db.messages import change_message
 from gateway.domain.message import Direction, MessageStatus, may_move
-from gateway.messaging.transitions import announce_message, mark_message, move_message
+from gateway.messaging.settlement import settle_from_status
+from gateway.messaging.transitions import (
+    announce_message,
+    mark_message,
+    move_message,
+    refused_by_third_party,
+)
 from routing.arrivals import Arrival
 from routing.effects.speaking import note_window_action
 from routing.scene import Scene
+
+_NOT_SETTLED: Final = frozenset({MessageStatus.ACCEPTED, MessageStatus.SENDING})
 
 
 async def receive_delivery(scene: Scene, channel: Channel, arrival: Arrival) -> None:
@@ -52,16 +61,17 @@ async def receive_status(scene: Scene, channel: Channel, arrival: Arrival) -> No
     if message is None or message.channel_id != channel.id:
         await keep_mark(scene.work.connection, channel, message_id, kind, at=at, now=scene.work.now)
         return
+    if message.status in _NOT_SETTLED:
+        # It comes before the call's own answer, and waits for that.
+        await keep_mark(scene.work.connection, channel, message.id, kind, at=at, now=scene.work.now)
+        return
     conversation = scene.work.conversations[message.conversation_id]
     if kind != "failed":
+        if message.status is MessageStatus.UNCERTAIN:
+            await settle_from_status(scene.work, conversation, message, at=at)
         await mark_message(scene.work, conversation, message, kind, at=at)
     elif may_move(message.status, MessageStatus.FAILED):
-        error = {
-            "code": "refused-by-third-party",
-            "detail": data.get("error") or "The third party could not pass the message on.",
-            "retryable": False,
-            "remedy": "Ask the third party why, then send the message again.",
-        }
+        error = refused_by_third_party(data.get("error"))
         await move_message(
             scene.work, conversation, message, MessageStatus.FAILED, occurred_at=at, error=error
         )

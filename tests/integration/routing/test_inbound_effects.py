@@ -10,8 +10,13 @@ import pytest
 from sqlalchemy import text
 from tests.support.inbound import APP, PAGE, RULES, TOPIC, VISITOR, Inbound, inbound
 
+from gateway.contracts.third_party import message_event, status_event
+from gateway.db.conversations import lock_conversations
 from gateway.db.dead_letters import headers_from_json
+from gateway.db.messages import get_message
 from gateway.domain import ids
+from gateway.domain.message import MessageStatus
+from gateway.messaging.transitions import Move, move_message, move_messages
 from gateway.meta.normalise import normalise
 from routing.draining import Drain
 
@@ -64,6 +69,17 @@ async def _until_somebody_waits_for_a_lock(stage: Inbound) -> None:
     async with asyncio.timeout(10):
         while not await stage.value(waiting):
             pass
+
+
+async def _third_party_message(stage: Inbound, *, status: str, word: str) -> str:
+    """Tell about a message of ours to a third party, by our id of it; return the id."""
+    channel, now = await stage.channel(kind="third_party"), stage.clock.now()
+    said = {"id": "t1", "contact": {"id": "c1"}, "type": "text", "text": "hello"}
+    await stage.handle([message_event(channel, said, now)])
+    message = await _sent(stage)
+    await stage.execute("UPDATE messages SET status = :s WHERE id = :id", s=status, id=message)
+    await stage.handle([status_event(channel, {"message_id": message, "status": word}, now)])
+    return message
 
 
 class TestMessages:
@@ -256,6 +272,38 @@ class TestMarks:
             == "delivered"
         )
         assert await stage.all("SELECT * FROM pending_marks") == []
+
+    @pytest.mark.parametrize("before", ["accepted", "sending"])
+    @pytest.mark.parametrize("kind", ["delivered", "failed"])
+    async def test_a_third_partys_word_before_its_answer_waits_for_that(
+        self, stage: Inbound, before: str, kind: str
+    ) -> None:
+        message = await _third_party_message(stage, status=before, word=kind)
+        assert await _status(stage, message) == before
+        async with stage.database.unit_of_work() as work:
+            sent = await get_message(work.connection, stage.account, message)
+            assert sent is not None
+            locked = await lock_conversations(work, [sent.conversation_id], account_id=None)
+            conversation = locked[sent.conversation_id]
+            if before == "accepted":
+                await move_message(work, conversation, sent, MessageStatus.SENT)
+            else:
+                await move_messages(
+                    work, [Move(conversation=conversation, message=sent, target=MessageStatus.SENT)]
+                )
+        row = await stage.one("SELECT status, error FROM messages WHERE id = :id", id=message)
+        assert row.status == kind
+        assert (row.error or {}).get("code") == {"failed": "refused-by-third-party"}.get(kind)
+        assert await stage.all("SELECT * FROM pending_marks") == []
+
+    async def test_a_third_partys_word_ends_an_uncertainty(self, stage: Inbound) -> None:
+        message = await _third_party_message(stage, status="uncertain", word="delivered")
+        assert await _status(stage, message) == "delivered"
+        assert (await stage.event_types())[-3:] == [
+            "message.resolved",
+            "message.sent",
+            "message.delivered",
+        ]
 
 
 class TestOtherHands:
