@@ -174,6 +174,9 @@ class _Table(Generic[Known]):
         known = self._known.get(name)
         if known is not None:
             return known
+        if "\0" in name:
+            # PostgreSQL would refuse to be asked.
+            return None
         now = self._monotonic()
         if self._noes.get(name, now) > now or not await self._allowed():
             return None

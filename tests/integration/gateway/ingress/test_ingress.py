@@ -204,6 +204,12 @@ class TestWebhooks:
         unknown = (await stage.post(body_of("a"), app="999")).json()
         assert known | {"instance": ""} == unknown | {"instance": ""}
 
+    async def test_an_app_that_no_database_could_name_is_unknown(self, stage: Stage) -> None:
+        assert (await stage.post(b"{}", app="a%00b")).status_code == 401
+        asked = {"hub.mode": "subscribe", "hub.verify_token": "x", "hub.challenge": "1"}
+        answer = await stage.meta.get("/webhooks/meta/%00", params=asked)
+        assert answer.status_code == 403
+
     async def test_two_secrets_hold_while_one_is_rotated(self, stage: Stage) -> None:
         body = body_of("a")
         assert (await stage.post(body, signature=sign(body, OLD_SECRET))).status_code == 200
@@ -240,6 +246,7 @@ class TestWebhooks:
     async def test_other_methods_are_told_which_there_are(self, stage: Stage) -> None:
         answer = await stage.meta.put(f"/webhooks/meta/{APP}")
         assert (answer.status_code, answer.headers["Allow"]) == (405, "GET, POST")
+        assert answer.json()["instance"] == answer.headers["X-Request-Id"]
         assert (await stage.meta.post("/webhooks/meta/1/2")).status_code == 404
 
 
