@@ -166,8 +166,10 @@ class Taker:
         if await count_parked(connection, arrival.key, limit=limit) >= limit:
             self._set_aside(arrival.set_aside("parked-limit", account_id=_account(verdict)))
             return
-        await park(connection, self._parked_row(arrival, verdict))
-        self._outcomes.append("parked")
+        if await park(connection, self._parked_row(arrival, verdict)) == arrival.original_hash:
+            self._outcomes.append("parked")
+        else:
+            self._set_aside(arrival.set_aside("id-conflict", account_id=_account(verdict)))
 
     def _parked_row(self, arrival: Arrival, verdict: Verdict) -> dict[str, object]:
         channel = None if isinstance(verdict, Foreign) else verdict.channel

@@ -81,7 +81,8 @@ _PARK: Final = text(
     VALUES (:kind, :source_id, :contact_id, :event_id, :meta_app_id, :owner_account_id,
             :owner_channel_id, CAST(:record_headers AS jsonb), :record_value, :record_partition,
             :original_hash, :arrived_at, :parked_at, :expires_at)
-    ON CONFLICT (event_id) DO NOTHING
+    ON CONFLICT (event_id) DO UPDATE SET event_id = excluded.event_id
+    RETURNING original_hash
     """
 )
 _COLUMNS: Final = (
@@ -148,9 +149,14 @@ async def count_parked(connection: AsyncConnection, key: Key, *, limit: int) -> 
     return int((await connection.execute(_COUNT, where)).scalar_one())
 
 
-async def park(connection: AsyncConnection, row: dict[str, Any]) -> None:
-    """Let an event wait; the same event a second time changes nothing."""
-    await connection.execute(_PARK, row)
+async def park(connection: AsyncConnection, row: dict[str, Any]) -> bytes:
+    """Let an event wait, and return the hash of the original that waits under its id.
+
+    An event of the same id that waits already stays as it is.
+    """
+    kept = (await connection.execute(_PARK, row)).scalar_one()
+    assert isinstance(kept, bytes)
+    return kept
 
 
 async def first_parked(connection: AsyncConnection, key: Key) -> ParkedEvent | None:

@@ -377,6 +377,14 @@ class TestWhoseEvent:
         await stage.feed(item)
         assert await stage.value("SELECT count(*) FROM messages") == 1
 
+    async def test_the_id_of_what_is_parked_with_another_original_is_a_conflict(
+        self, stage: Inbound
+    ) -> None:
+        await stage.feed(stage.message("one", mid="m_same"))
+        await stage.feed(stage.message("two", mid="m_same"))
+        assert await stage.dead_letters() == ["id-conflict"]
+        assert await stage.value("SELECT count(*) FROM parked") == 1
+
     async def test_a_suspended_channel_keeps_what_comes_and_still_hears_echoes(
         self, stage: Inbound, channel: str
     ) -> None:
