@@ -136,9 +136,9 @@ _CLAIM: Final = text(
     free AS (
       SELECT d.id, o.epoch FROM deliveries d JOIN owned o ON o.shard = d.shard
       WHERE d.id = ANY(:ids) AND d.status = 'pending' AND d.ready AND d.due_at <= :now
-        AND NOT EXISTS (
+        AND (NOT d.holds_lane OR NOT EXISTS (
           SELECT 1 FROM deliveries e WHERE e.target_id = d.target_id AND e.lane = d.lane
-          AND e.holds_lane AND e.ordinal < d.ordinal)
+          AND e.holds_lane AND e.ordinal < d.ordinal))
       FOR UPDATE OF d SKIP LOCKED)
     UPDATE deliveries d
     SET status = 'sending', attempt = d.attempt + 1, epoch = f.epoch,
@@ -243,7 +243,8 @@ async def claim(
     """Take pending deliveries whose calls start now; return those that were to be had.
 
     Left out are those of shards that are not ours for 2 s more by the database's clock, those that
-    something before them in their lane holds back, and those that somebody else is changing.
+    something before them in their lane holds back (unless they go beside it), and those that
+    somebody else is changing.
 
     Args:
         connection: Of the transaction, in which the conversations of messages are locked.

@@ -61,7 +61,7 @@ _FREE_LANES: Final = text(
 _DEMOTE: Final = text(
     """
     UPDATE deliveries d SET ready = false
-    WHERE d.id = ANY(:ids) AND d.status = 'pending' AND d.ready AND EXISTS (
+    WHERE d.id = ANY(:ids) AND d.status = 'pending' AND d.ready AND d.holds_lane AND EXISTS (
       SELECT 1 FROM deliveries e WHERE e.target_id = d.target_id AND e.lane = d.lane
       AND e.holds_lane AND e.ordinal < d.ordinal)
     RETURNING d.id

@@ -274,6 +274,25 @@ async def test_two_inserts_that_did_not_see_one_another_leave_one_after_the_othe
         assert again.attempt.delivery.id == first.attempt.delivery.id
 
 
+async def test_what_is_delivered_again_goes_beside_its_lane(outbox: Outbox):
+    await outbox.endpoint(ordering="endpoint")
+    async with outbox.sender():
+        first = await outbox.announce()
+        call = await outbox.endpoints.call()
+        second = await outbox.announce()
+        await outbox.execute(
+            "UPDATE deliveries SET holds_lane = false, ready = true WHERE event_id = :id",
+            id=second,
+        )
+        call.answer(Retry(DOWN), status=500)
+        # The first one holds the lane still; who goes beside it is not kept.
+        call = await outbox.endpoints.call()
+        assert call.attempt.event.id == second
+        call.answer(Accepted())
+        await outbox.until_delivery("delivered", event_id=second)
+        await outbox.until_delivery("pending", event_id=first)
+
+
 async def test_a_lost_wake_up_costs_a_second(outbox: Outbox):
     await outbox.endpoint()
     async with outbox.sender() as (sender, _):
