@@ -109,7 +109,7 @@ class MetaWebhooks:
         """Serve one request."""
         request_id = ids.new_id("req")
         try:
-            response = await self._answer(scope, receive)
+            response = await self._answer(scope, receive, request_id)
         except _ClientGoneError:
             _REQUESTS.labels(answer="client-gone").inc()
             return
@@ -124,7 +124,7 @@ class MetaWebhooks:
         response.headers["X-Request-Id"] = request_id
         await response(scope, receive, send)
 
-    async def _answer(self, scope: Scope, receive: Receive) -> Response:
+    async def _answer(self, scope: Scope, receive: Receive, request_id: str) -> Response:
         app_id = _app_id(scope["path"])
         match scope["method"]:
             case "POST":
@@ -137,7 +137,7 @@ class MetaWebhooks:
             case _:
                 _REQUESTS.labels(answer=METHOD_NOT_ALLOWED.slug).inc()
                 response = plain_problem(
-                    METHOD_NOT_ALLOWED, "This address takes GET and POST.", instance=""
+                    METHOD_NOT_ALLOWED, "This address takes GET and POST.", instance=request_id
                 )
                 response.headers["Allow"] = "GET, POST"
                 return response
