@@ -16,7 +16,7 @@ from gateway.db.channels import Channel
 from gateway.db.dead_letters import SetAside, headers_as_json, set_aside
 from gateway.db.first_contact import Known
 from gateway.db.inbox import remember_seen
-from gateway.db.parking import count_parked, lock_key, park
+from gateway.db.parking import count_parked, drop_key_if_empty, lock_key, park
 from gateway.db.unit_of_work import UnitOfWork
 from routing.arrivals import SPEAKS, Arrival, Unreadable, letter_of
 from routing.effects.speaking import is_late
@@ -160,10 +160,12 @@ class Taker:
         await self.scene.read_owners_again([arrival])
         verdict = self.scene.verdict(arrival)
         if isinstance(verdict, Foreign | Ended):
+            await drop_key_if_empty(connection, arrival.key)
             await self._effect(arrival, verdict)
             return
         limit = self.rules.per_source
         if await count_parked(connection, arrival.key, limit=limit) >= limit:
+            await drop_key_if_empty(connection, arrival.key)
             self._set_aside(arrival.set_aside("parked-limit", account_id=_account(verdict)))
             return
         if await park(connection, self._parked_row(arrival, verdict)) == arrival.original_hash:

@@ -95,21 +95,31 @@ _FIRST: Final = text(
     "ORDER BY id LIMIT 1"
 )
 _DELETE: Final = text("DELETE FROM parked WHERE id = :id")
-# Keys that may move: their source has a live channel, or some row's owner is done or back, or a
-# row has waited for as long as it may.
+# Keys that may move: a row has waited for as long as it may, their source has a live channel, or
+# some row's owner is done. Jumps from source to source, as most keys wait and may not move.
 _DRAINABLE: Final = text(
     """
-    SELECT k.kind, k.source_id, k.contact_id FROM parked_keys k
-    WHERE EXISTS (SELECT 1 FROM channels c WHERE c.kind = k.kind AND c.source_id = k.source_id
-                  AND c.holds_source AND c.status <> 'suspended')
-       OR EXISTS (SELECT 1 FROM parked p
-                  LEFT JOIN channels c ON c.id = p.owner_channel_id
-                  WHERE p.kind = k.kind AND p.source_id = k.source_id
-                    AND p.contact_id = k.contact_id
-                    AND (p.expires_at <= :now OR c.status <> 'suspended'))
-       OR NOT EXISTS (SELECT 1 FROM parked p WHERE p.kind = k.kind
-                      AND p.source_id = k.source_id AND p.contact_id = k.contact_id)
-    LIMIT :limit
+    WITH RECURSIVE sources(kind, source_id) AS (
+      (SELECT kind, source_id FROM parked_keys ORDER BY kind, source_id LIMIT 1)
+      UNION ALL
+      SELECT n.kind, n.source_id FROM sources s CROSS JOIN LATERAL (
+        SELECT kind, source_id FROM parked_keys k
+        WHERE (k.kind, k.source_id) > (s.kind, s.source_id)
+        ORDER BY kind, source_id LIMIT 1) AS n),
+    known AS MATERIALIZED (
+      SELECT c.kind, c.source_id, c.id, c.holds_source
+      FROM sources s JOIN channels c ON c.kind = s.kind AND c.source_id = s.source_id
+      WHERE c.status <> 'suspended')
+    (SELECT kind, source_id, contact_id FROM parked WHERE expires_at <= :now
+     ORDER BY expires_at LIMIT :limit)
+    UNION
+    (SELECT k.kind, k.source_id, k.contact_id FROM known c
+     JOIN parked_keys k ON k.kind = c.kind AND k.source_id = c.source_id
+     WHERE c.holds_source LIMIT :limit)
+    UNION
+    (SELECT p.kind, p.source_id, p.contact_id FROM known c
+     JOIN parked p ON p.kind = c.kind AND p.source_id = c.source_id AND p.owner_channel_id = c.id
+     WHERE NOT c.holds_source LIMIT :limit)
     """
 )
 

@@ -14,6 +14,7 @@ from gateway.contracts.third_party import message_event, status_event
 from gateway.db.conversations import lock_conversations
 from gateway.db.dead_letters import headers_from_json
 from gateway.db.messages import get_message
+from gateway.db.parking import find_drainable
 from gateway.domain import ids
 from gateway.domain.message import MessageStatus
 from gateway.messaging.transitions import Move, move_message, move_messages
@@ -458,6 +459,31 @@ class TestWhoseEvent:
             await stage.feed(stage.message(visitor=str(n)))
         assert await stage.value("SELECT count(*) FROM parked") == RULES.per_source
         assert await stage.dead_letters() == ["parked-limit", "parked-limit"]
+        # A key without anything waiting behind it would be looked at for nothing.
+        assert await stage.value("SELECT count(*) FROM parked_keys") == RULES.per_source
+
+    async def test_the_look_for_what_may_move_does_not_read_what_may_not(
+        self, stage: Inbound
+    ) -> None:
+        await stage.execute(
+            """
+            INSERT INTO parked_keys
+            SELECT 'messenger', 'p' || n % 20, 'c' || n FROM generate_series(1, 20000) AS n
+            """
+        )
+        await stage.channel(source="p1", status="suspended")
+        await stage.execute("ANALYZE parked_keys")
+        async with stage.database.unit_of_work() as work:
+            assert await find_drainable(work.connection, now=work.now, limit=200) == []
+            # What a transaction has read itself is counted at once.
+            read = await work.connection.execute(
+                text(
+                    "SELECT pg_stat_get_xact_tuples_returned('parked_keys'::regclass)"
+                    " + pg_stat_get_xact_tuples_returned(indexrelid) FROM pg_index"
+                    " WHERE indrelid = 'parked_keys'::regclass"
+                )
+            )
+            assert read.scalar_one() < 1000
 
     async def test_what_arrived_before_the_page_moved_belongs_to_the_former_owner(
         self, stage: Inbound, channel: str
