@@ -20,7 +20,7 @@ from gateway.api.connecting import (
 from gateway.api.leaving import leave_page
 from gateway.api.parts import ApiParts, Parts
 from gateway.api.rotation import RotatedSigningSecret, Rotation
-from gateway.api.source_changes import signing_secret
+from gateway.api.source_changes import signing_secrets
 from gateway.contracts.resources import Channel as ChannelResource
 from gateway.db.channel_writes import change_channel, count_failed_challenge
 from gateway.db.channels import Channel
@@ -79,7 +79,7 @@ async def try_webhook(body: WebhookAddress, parts: Parts) -> ChallengePassed:
     It gets the challenge that it would get on entry, signed with a throw-away secret.
     """
     milliseconds = await challenge_address(
-        parts, body.url, generate_signing_secret(), pointer="/url"
+        parts, body.url, [generate_signing_secret()], pointer="/url"
     )
     return ChallengePassed(milliseconds=milliseconds)
 
@@ -114,8 +114,8 @@ async def reactivate_channel(
         _require(channel, (ChannelStatus.SUSPENDED,))
     if channel.kind is ChannelKind.THIRD_PARTY:
         assert channel.outgoing_webhook_url is not None
-        secret = await signing_secret(outside, channel)
-        await challenge_address(parts, channel.outgoing_webhook_url, secret)
+        secrets = await signing_secrets(outside, channel)
+        await challenge_address(parts, channel.outgoing_webhook_url, secrets)
         health: tuple[ChannelStatus, StatusReason | None] = (ChannelStatus.ACTIVE, None)
     else:
         health = await _probe(outside, parts, channel)
@@ -170,9 +170,9 @@ async def verify_channel(
         channel = await existing_channel(work, account_id, channel_id, alive=True)
         _require_third_party(channel)
     assert channel.outgoing_webhook_url is not None
-    secret = await signing_secret(outside, channel)
+    secrets = await signing_secrets(outside, channel)
     try:
-        await challenge_address(parts, channel.outgoing_webhook_url, secret)
+        await challenge_address(parts, channel.outgoing_webhook_url, secrets)
     except ChallengeFailedError:
         async with outside.glance() as work:
             await _count_failure(work, account_id, channel_id)

@@ -6,6 +6,7 @@ No transaction is open meanwhile. What comes back is what the channel's row has 
 import asyncio
 import hashlib
 import secrets
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, Final
@@ -148,7 +149,7 @@ async def ask_third_party(parts: ApiParts, *, source_name: str, url: str) -> Ask
         InvalidFieldsError: The address is malformed, leads where we do not go, or failed.
     """
     signing_secret = generate_signing_secret()
-    await challenge_address(parts, url, signing_secret)
+    await challenge_address(parts, url, [signing_secret])
     token = new_incoming_token()
     return Asked(
         columns={
@@ -162,7 +163,7 @@ async def ask_third_party(parts: ApiParts, *, source_name: str, url: str) -> Ask
 
 
 async def challenge_address(
-    parts: ApiParts, url: str, signing_secret: str, *, pointer: str = URL_POINTER
+    parts: ApiParts, url: str, signing_secrets: Sequence[str], *, pointer: str = URL_POINTER
 ) -> int:
     """Check an address, challenge it, and return how many milliseconds that took.
 
@@ -170,7 +171,7 @@ async def challenge_address(
         InvalidFieldsError: The address is malformed, leads where we do not go, or failed.
     """
     await parts.egress.check_address(url, pointer=pointer)
-    return await challenge(parts.egress, url, signing_secret, pointer=pointer)
+    return await challenge(parts.egress, url, signing_secrets, pointer=pointer)
 
 
 def new_incoming_token() -> str:

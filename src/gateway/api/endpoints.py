@@ -58,7 +58,7 @@ async def create_endpoint(
     async with outside.glance() as work:
         await check_channel_ids(work, account_id, body.channel_ids)
     secret = generate_signing_secret()
-    await challenge_address(parts, body.url, secret, pointer="/url")
+    await challenge_address(parts, body.url, [secret], pointer="/url")
     work = await outside.effect()
     endpoint_id = ids.new_id(ids.ENDPOINT)
     sealed = work.keyring.encrypt(secret, row=secret_row(endpoint_id, "signing_secret"))
@@ -125,12 +125,10 @@ async def change_endpoint_settings(
         if_match.check(endpoint.version)
         wanted = body.apply_to(_changes_of(endpoint))
         await check_channel_ids(work, account_id, wanted.channel_ids)
-        secret = work.keyring.decrypt(
-            bytes(endpoint.signing_secret), row=endpoint.secret_row("signing_secret")
-        )
+        secrets = endpoint.open_signing_secrets(work.keyring, work.now)
     authentication = _authentication_in(body)
     if wanted.url != endpoint.url:
-        await challenge_address(parts, wanted.url, secret, pointer="/url")
+        await challenge_address(parts, wanted.url, secrets, pointer="/url")
     work = await exchange.effect()
     endpoint = await existing_endpoint(work, account_id, endpoint_id, lock=True)
     if_match.check(endpoint.version)

@@ -56,7 +56,7 @@ async def _third_party(
     }
     if wanted.outgoing_webhook_url != channel.outgoing_webhook_url:
         await challenge_address(
-            parts, wanted.outgoing_webhook_url, await signing_secret(exchange, channel)
+            parts, wanted.outgoing_webhook_url, await signing_secrets(exchange, channel)
         )
         columns["failed_challenges"] = 0
     elif wanted.source_name == channel.source_name:
@@ -64,13 +64,10 @@ async def _third_party(
     return Asked(columns=columns)
 
 
-async def signing_secret(exchange: Exchange, channel: Channel) -> str:
-    """Return the secret that signs what we post to a third party."""
-    assert channel.signing_secret is not None
+async def signing_secrets(exchange: Exchange, channel: Channel) -> list[str]:
+    """Return the secrets that sign what we post to a third party: two while one rotates."""
     async with exchange.glance() as work:
-        return work.keyring.decrypt(
-            bytes(channel.signing_secret), row=channel.secret_row("signing_secret")
-        )
+        return channel.open_signing_secrets(work.keyring, work.now)
 
 
 def _invalid(pointer: str, detail: str) -> InvalidFieldsError:

@@ -8,6 +8,7 @@ from typing import Any, Final
 from sqlalchemy import RowMapping, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from gateway.db.secrets import KeyRing, open_rotating
 from gateway.db.tables import channels
 from gateway.domain.channel import ChannelKind, ChannelStatus, StatusReason, hold_reason
 
@@ -71,6 +72,24 @@ class Channel:
     def secret_row(self, column: str) -> str:
         """Return the associated data of one of its secrets."""
         return f"channels/{self.id}/{column}"
+
+    def open_signing_secrets(self, keyring: KeyRing, now: datetime) -> list[str]:
+        """Return what signs what we POST: two secrets while one rotates, the present one first.
+
+        Raises:
+            UndecryptableError: There is none, or one cannot be read.
+        """
+        return open_rotating(
+            keyring,
+            self.signing_secret,
+            self.previous_signing_secret,
+            self.previous_signing_secret_expires_at,
+            rows=(
+                self.secret_row("signing_secret"),
+                self.secret_row("previous_signing_secret"),
+            ),
+            now=now,
+        )
 
 
 _SELECT: Final = select(*(channels.c[f.name] for f in fields(Channel)))

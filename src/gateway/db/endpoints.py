@@ -9,7 +9,7 @@ from sqlalchemy import exists, insert, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.db.search import matches
-from gateway.db.secrets import KeyRing
+from gateway.db.secrets import KeyRing, open_rotating
 from gateway.db.tables import channels, endpoints
 
 
@@ -41,6 +41,24 @@ class Endpoint:
     def secret_row(self, column: str) -> str:
         """Return the associated data of one of its secrets."""
         return secret_row(self.id, column)
+
+    def open_signing_secrets(self, keyring: KeyRing, now: datetime) -> list[str]:
+        """Return what signs what we POST: two secrets while one rotates, the present one first.
+
+        Raises:
+            UndecryptableError: There is none, or one cannot be read.
+        """
+        return open_rotating(
+            keyring,
+            self.signing_secret,
+            self.previous_signing_secret,
+            self.previous_signing_secret_expires_at,
+            rows=(
+                self.secret_row("signing_secret"),
+                self.secret_row("previous_signing_secret"),
+            ),
+            now=now,
+        )
 
     def open_authentication(self, keyring: KeyRing) -> dict[str, Any]:
         """Return what it authenticates us by: `token`, `username` and `password`, or a header."""

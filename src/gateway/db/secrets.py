@@ -9,6 +9,7 @@ import base64
 import binascii
 import os
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Final, Self
 
 from cryptography.exceptions import InvalidTag
@@ -83,6 +84,28 @@ class KeyRing:
     def is_current(self, ciphertext: bytes) -> bool:
         """Say whether a ciphertext is under the key that encrypts now."""
         return ciphertext.startswith(b"v1." + self.current_key_id.encode() + b".")
+
+
+def open_rotating(
+    keyring: KeyRing,
+    present: bytes | None,
+    previous: bytes | None,
+    previous_expires_at: datetime | None,
+    *,
+    rows: tuple[str, str],
+    now: datetime,
+) -> list[str]:
+    """Return the secrets of a rotating pair that are valid now, the present one first.
+
+    Raises:
+        UndecryptableError: There is none, or one cannot be read.
+    """
+    if present is None:
+        raise UndecryptableError(f"no secret in {rows[0]}")
+    secrets = [keyring.decrypt(bytes(present), row=rows[0])]
+    if previous is not None and (previous_expires_at is None or now < previous_expires_at):
+        secrets.append(keyring.decrypt(bytes(previous), row=rows[1]))
+    return secrets
 
 
 def generate_key(key_id: str) -> str:

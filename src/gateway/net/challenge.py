@@ -4,6 +4,7 @@ import hmac
 import json
 import secrets
 import time
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any, Final
 
@@ -18,7 +19,9 @@ MAX_ANSWER_BYTES: Final = 4096
 _OK: Final = 200
 
 
-async def challenge(egress: Egress, url: str, secret: str, *, pointer: str) -> int:
+async def challenge(
+    egress: Egress, url: str, signing_secrets: Sequence[str], *, pointer: str
+) -> int:
     """Challenge an address and return how many milliseconds its right answer took.
 
     Right are status 200 with the bare value, `{"challenge": "<value>"}` or
@@ -27,7 +30,7 @@ async def challenge(egress: Egress, url: str, secret: str, *, pointer: str) -> i
     Args:
         egress: Where calls may go.
         url: The address, which has passed `Egress.check_address`.
-        secret: Signs the challenge, as it will sign everything else.
+        signing_secrets: Sign the challenge, as they sign everything else: two while one rotates.
         pointer: The field that a fault is about.
 
     Raises:
@@ -35,7 +38,9 @@ async def challenge(egress: Egress, url: str, secret: str, *, pointer: str) -> i
     """
     value = secrets.token_urlsafe(32)
     body = json.dumps({"type": "challenge", "challenge": value}).encode()
-    headers = sign(body, webhook_id=ids.new_id(ids.EVENT), at=true_now(), signing_secrets=[secret])
+    headers = sign(
+        body, webhook_id=ids.new_id(ids.EVENT), at=true_now(), signing_secrets=signing_secrets
+    )
     started = time.monotonic()
     try:
         answer = await egress.post(

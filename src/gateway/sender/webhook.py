@@ -63,17 +63,7 @@ class ThirdPartyTransport:
         if channel is None or attempt.message is None:
             return Answer(outcome=NotAttempted(NOTHING_TO_SEND))
         try:
-            secrets = open_secrets(
-                self._keyring,
-                channel.signing_secret,
-                channel.previous_signing_secret,
-                channel.previous_signing_secret_expires_at,
-                rows=(
-                    channel.secret_row("signing_secret"),
-                    channel.secret_row("previous_signing_secret"),
-                ),
-                now=self._clock.now(),
-            )
+            secrets = channel.open_signing_secrets(self._keyring, self._clock.now())
         except UndecryptableError:
             log.error("secret.undecryptable", channel_id=channel.id)  # noqa: TRY400 - no traceback: it might show the secret
             return Answer(outcome=NotAttempted(UNREADABLE_SECRET))
@@ -104,17 +94,7 @@ class EndpointTransport:
         if endpoint is None or event is None:
             return Answer(outcome=NotAttempted(NOTHING_TO_SEND))
         try:
-            secrets = open_secrets(
-                self._keyring,
-                endpoint.signing_secret,
-                endpoint.previous_signing_secret,
-                endpoint.previous_signing_secret_expires_at,
-                rows=(
-                    endpoint.secret_row("signing_secret"),
-                    endpoint.secret_row("previous_signing_secret"),
-                ),
-                now=self._clock.now(),
-            )
+            secrets = endpoint.open_signing_secrets(self._keyring, self._clock.now())
             authentication = authentication_headers(
                 endpoint.authentication_kind, endpoint.open_authentication(self._keyring)
             )
@@ -254,28 +234,6 @@ def authentication_headers(kind: str, secret: Mapping[str, Any]) -> dict[str, st
             return {secret["name"]: secret["value"]}
         case _:
             return {}
-
-
-def open_secrets(
-    keyring: KeyRing,
-    present: bytes | None,
-    previous: bytes | None,
-    previous_expires_at: datetime | None,
-    *,
-    rows: tuple[str, str],
-    now: datetime,
-) -> list[str]:
-    """Return the signing secrets that are valid now, the present one first.
-
-    Raises:
-        UndecryptableError: There is none, or one cannot be read.
-    """
-    if present is None:
-        raise UndecryptableError(f"no secret in {rows[0]}")
-    secrets = [keyring.decrypt(bytes(present), row=rows[0])]
-    if previous is not None and (previous_expires_at is None or now < previous_expires_at):
-        secrets.append(keyring.decrypt(bytes(previous), row=rows[1]))
-    return secrets
 
 
 def _message_id(body: bytes) -> str | None:

@@ -33,7 +33,7 @@ async def egress():
 @pytest.mark.parametrize("form", ["bare", "object", "result"])
 async def test_right_answers(egress, receiver, form):
     receiver.always(misbehave.answer_challenge(form))
-    assert await challenge(egress, receiver.url, SECRET, pointer="/url") >= 0
+    assert await challenge(egress, receiver.url, [SECRET], pointer="/url") >= 0
     (request,) = receiver.requests
     asked = request.json()
     assert asked["type"] == "challenge"
@@ -45,7 +45,7 @@ async def test_right_answers(egress, receiver, form):
 async def test_the_value_is_another_each_time(egress, receiver):
     receiver.always(misbehave.answer_challenge())
     for _ in range(3):
-        await challenge(egress, receiver.url, SECRET, pointer="/url")
+        await challenge(egress, receiver.url, [SECRET], pointer="/url")
     assert len({request.json()["challenge"] for request in receiver.requests}) == 3
 
 
@@ -69,7 +69,7 @@ AROUND = {
 @pytest.mark.parametrize("kind", AROUND)
 async def test_white_space_around_does_not_count(egress, receiver, kind):
     receiver.always(answered(AROUND[kind]))
-    await challenge(egress, receiver.url, SECRET, pointer="/url")
+    await challenge(egress, receiver.url, [SECRET], pointer="/url")
 
 
 WRONG = {
@@ -97,7 +97,7 @@ WRONG = {
 async def test_wrong_answers(egress, receiver, kind):
     receiver.always(answered(WRONG[kind]))
     with pytest.raises(ChallengeFailedError) as failure:
-        await challenge(egress, receiver.url, SECRET, pointer="/source/outgoing_webhook_url")
+        await challenge(egress, receiver.url, [SECRET], pointer="/source/outgoing_webhook_url")
     (fault,) = failure.value.faults
     assert (fault.pointer, fault.code) == ("/source/outgoing_webhook_url", "challenge-failed")
 
@@ -106,7 +106,7 @@ async def test_wrong_answers(egress, receiver, kind):
 async def test_no_answer(egress, receiver, behaviour):
     receiver.always(behaviour)
     with pytest.raises(ChallengeFailedError):
-        await challenge(egress, receiver.url, SECRET, pointer="/url")
+        await challenge(egress, receiver.url, [SECRET], pointer="/url")
 
 
 @pytest.mark.parametrize("body", [b'{"challenge": "\\ud800"}', b"\xff\xfe", b"[" * 3000])

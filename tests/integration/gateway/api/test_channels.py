@@ -1,6 +1,7 @@
 import asyncio
 
 import pytest
+from standardwebhooks import Webhook
 from tests.support import misbehave
 from tests.support.api import META_APP, pointers, problem, third_party_body
 
@@ -197,6 +198,10 @@ async def test_secrets_of_a_third_party_rotate_with_an_overlap(api):
     name = f"channels/{channel['id']}/previous_signing_secret"
     assert keyring.decrypt(sealed, row=name) == channel["source"]["signing_secret"]
     assert await api.rows("SELECT version FROM secret_versions") != version
+    assert (await acme.post(f"{path}/verify")).status_code == 200
+    challenged = api.hook.requests[-1]
+    for each in (secret.json()["signing_secret"], channel["source"]["signing_secret"]):
+        Webhook(each).verify(challenged.body, dict(challenged.headers))
 
 
 async def test_suspending_and_reactivating_walks_the_documented_arrows(api):

@@ -2,6 +2,7 @@ import json
 from datetime import timedelta
 
 import pytest
+from standardwebhooks import Webhook
 from tests.support import misbehave
 from tests.support.api import pointers, problem
 
@@ -101,6 +102,13 @@ async def test_the_secret_rotates_with_an_overlap(api):
     assert rotated.status_code == 200
     assert rotated.json()["signing_secret"] != endpoint["signing_secret"]
     assert rotated.json()["previous_expires_at"] == "2026-03-02T13:00:00.000Z"
+    moved = await acme.patch(
+        f"/v1/endpoints/{endpoint['id']}", {"url": api.hook.url.replace("/hook", "/moved")}
+    )
+    assert moved.status_code == 200
+    challenged = api.hook.requests[-1]
+    for each in (rotated.json()["signing_secret"], endpoint["signing_secret"]):
+        Webhook(each).verify(challenged.body, dict(challenged.headers))
 
 
 async def test_a_test_goes_to_its_endpoint_alone(api):
