@@ -285,7 +285,7 @@ async def test_settings_are_patched_by_merging(api):
             "messages": {"welcome": {"text": "Hi!"}, "away": {"enabled": False}},
             "custom_info": {"enabled": True, "text": "VIP"},
             "routing": {"rule": "alternative", "destinations": []},
-            "intermission_minutes": 0,
+            "intermission_minutes": 5,
         },
         headers={"If-Match": f'"{channel["version"]}"'},
     )
@@ -294,7 +294,7 @@ async def test_settings_are_patched_by_merging(api):
     assert after["messages"]["welcome"] == {"enabled": True, "text": "Hi!"}
     assert after["messages"]["away"]["enabled"] is False
     assert after["messages"]["away"]["text"] == channel["messages"]["away"]["text"]
-    assert after["intermission_minutes"] == 0
+    assert after["intermission_minutes"] == 5
     assert api.changes.told == [("routing", acme.account_id, channel["id"])]
     restored = await acme.patch(path, {"messages": {"welcome": {"text": None}}, "routing": None})
     assert restored.json()["messages"]["welcome"] == channel["messages"]["welcome"]
