@@ -214,6 +214,32 @@ async def test_a_page_gets_its_message_with_the_attempts_name(subject):
 
 
 @only("page")
+@pytest.mark.parametrize("status", [200, 403])
+async def test_a_thread_is_taken_before_the_message_goes(subject, status):
+    fault = {"error": {"code": 10, "message": "blocked"}}
+    subject.receiver.then(misbehave.respond(status, {"success": True} if status == 200 else fault))
+    subject.receiver.always(ACCEPTING["page"])
+    attempt = replace(subject.attempt, takes_thread=True)
+    answer = await subject.transport.send(attempt, seconds=5)
+    # Refused or not: the send itself tells whose the thread is.
+    assert answer.outcome == Accepted("m_1")
+    taken, sent = subject.receiver.requests
+    assert taken.target == "/v26.0/1001/take_thread_control"
+    assert taken.json()["recipient"] == {"id": "psid1"}
+    assert sent.target == "/v26.0/1001/messages"
+
+
+@only("page")
+async def test_a_thread_that_could_not_be_taken_lets_nothing_go(subject):
+    subject.receiver.always(misbehave.reset)
+    attempt = replace(subject.attempt, takes_thread=True)
+    answer = await subject.transport.send(attempt, seconds=5)
+    # The message has not left, so that trying again is safe.
+    assert isinstance(answer.outcome, Retry)
+    assert len(subject.receiver.requests) == 1
+
+
+@only("page")
 async def test_a_page_shows_an_action(subject):
     subject.receiver.always(misbehave.respond(200, {"recipient_id": "psid1"}))
     answer = await subject.transport.send(action_attempt({"action": "mark_seen"}), seconds=5)

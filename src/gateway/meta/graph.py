@@ -93,13 +93,21 @@ class GraphClient:
             body = message_body(message)
         except UnsendableContentError as error:
             return Answer(outcome=Refused(error.error))
-        return await self._post(access, body, budget=budget, wants_mid=True)
+        return await self._post(access, "messages", body, budget=budget, wants_mid=True)
 
     async def send_action(
         self, access: PageAccess, action: PageAction, *, budget: timedelta
     ) -> Answer:
         """Show typing, seen or a reaction."""
-        return await self._post(access, action_body(action), budget=budget, wants_mid=False)
+        body = action_body(action)
+        return await self._post(access, "messages", body, budget=budget, wants_mid=False)
+
+    async def take_thread(
+        self, access: PageAccess, contact_id: str, *, budget: timedelta
+    ) -> Answer:
+        """Take a contact's thread from whoever has it; doing so twice does no harm."""
+        body = {"recipient": {"id": contact_id}}
+        return await self._post(access, "take_thread_control", body, budget=budget, wants_mid=False)
 
     async def read_thread(
         self, access: PageAccess, contact_id: str, *, instagram: bool, budget: timedelta
@@ -130,11 +138,17 @@ class GraphClient:
         return read_messages(document, contact_id)
 
     async def _post(
-        self, access: PageAccess, body: dict[str, Any], *, budget: timedelta, wants_mid: bool
+        self,
+        access: PageAccess,
+        edge: str,
+        body: dict[str, Any],
+        *,
+        budget: timedelta,
+        wants_mid: bool,
     ) -> Answer:
         content = json.dumps(body | {"appsecret_proof": access.proof}).encode()
         headers = {**_authorization(access), "Content-Type": "application/json"}
-        url = self._url(access, "messages")
+        url = self._url(access, edge)
         request = self._client.build_request("POST", url, content=content, headers=headers)
         started = time.monotonic()
         slow = False

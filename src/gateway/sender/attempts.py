@@ -28,6 +28,7 @@ class Attempt:
         recipient: The contact of a message or an action.
         message: What a delivery of that kind carries.
         reply_to_mid: The source's id of the message that it answers.
+        takes_thread: Somebody else has the thread, and the message is to take it.
         endpoint: Where an event goes.
         event: What a delivery of that kind carries.
     """
@@ -40,6 +41,7 @@ class Attempt:
     recipient: Recipient | None = None
     message: Message | None = None
     reply_to_mid: str | None = None
+    takes_thread: bool = False
     endpoint: Endpoint | None = None
     event: PublicEvent | None = None
 

@@ -21,9 +21,9 @@ from gateway.db.sending import (
 )
 from gateway.db.unit_of_work import UnitOfWork
 from gateway.domain.channel import has_window
-from gateway.domain.conversation import window_at
+from gateway.domain.conversation import ThreadOwner, thread_owner_at, window_at
 from gateway.domain.delivery import DeliveryKind, SendError
-from gateway.domain.message import MessageStatus
+from gateway.domain.message import AuthorKind, MessageStatus
 from gateway.domain.verdict import (
     ACTION_LIFE,
     TOO_LATE,
@@ -254,8 +254,19 @@ async def _prepare(
                 recipient=recipients.get(delivery.conversation_id or ""),
                 message=message,
                 reply_to_mid=mids.get(message.reply_to or "") if message else None,
+                takes_thread=message is not None and _takes_thread(message, scene, work.now),
                 endpoint=scene.endpoints.get(delivery.target_id),
                 event=events.get(delivery.event_id or ""),
             )
         )
     return attempts
+
+
+def _takes_thread(message: Message, scene: _Scene, now: datetime) -> bool:
+    """Say whether a message takes the thread: told to, or an agent's when the inbox has it."""
+    if message.take_thread:
+        return True
+    conversation = scene.conversations[message.conversation_id]
+    owner = ThreadOwner(conversation.thread_owner)
+    owner = thread_owner_at(now, owner, conversation.thread_owner_since)
+    return message.author_kind is AuthorKind.AGENT and owner is ThreadOwner.PAGE_INBOX

@@ -1,14 +1,16 @@
 """Messages and actions to people, through Graph."""
 
+import time
+from dataclasses import replace
 from datetime import timedelta
 from typing import Final
 
 import structlog
 
 from gateway.db.secrets import KeyRing, UndecryptableError
-from gateway.domain.delivery import Answer, NotAttempted, SendError
+from gateway.domain.delivery import Answer, NotAttempted, Retry, SendError, Throttle, Unknown
 from gateway.messaging.page_access import page_access
-from gateway.meta.graph import GraphClient
+from gateway.meta.graph import GraphClient, PageAccess
 from gateway.meta.sending import PageAction, PageMessage
 from gateway.sender.attempts import Attempt
 from gateway.sender.metrics import GRAPH_ERRORS
@@ -52,11 +54,27 @@ class GraphTransport:
             action = page_action(attempt, recipient.source_contact_id)
             answer = await self._graph.send_action(access, action, budget=budget)
         else:
-            message = page_message(attempt, recipient.source_contact_id)
-            answer = await self._graph.send_message(access, message, budget=budget)
+            answer = await self._send(access, attempt, recipient.source_contact_id, budget)
         if answer.fault_code is not None:
             GRAPH_ERRORS.labels(answer.fault_code).inc()
         return answer
+
+    async def _send(
+        self, access: PageAccess, attempt: Attempt, contact_id: str, budget: timedelta
+    ) -> Answer:
+        started = time.monotonic()
+        if attempt.takes_thread:
+            taken = await self._graph.take_thread(access, contact_id, budget=budget)
+            match taken.outcome:
+                case Unknown(error):
+                    return replace(taken, outcome=Retry(error))
+                case Retry() | Throttle() | NotAttempted():
+                    return taken
+                case _:
+                    # Even refused: the send itself tells whether the thread is ours.
+                    budget -= timedelta(seconds=time.monotonic() - started)
+        message = page_message(attempt, contact_id)
+        return await self._graph.send_message(access, message, budget=budget)
 
 
 def page_message(attempt: Attempt, contact_id: str) -> PageMessage:

@@ -8,7 +8,7 @@ from tests.support.sending import Outbox
 from gateway.db.marks import keep_mark
 from gateway.db.messages import get_message
 from gateway.domain.delivery import Accepted, Refused, Retry, SendError, Throttle
-from gateway.domain.message import MessageStatus
+from gateway.domain.message import AuthorKind, MessageStatus
 from gateway.messaging.transitions import move_message
 
 pytestmark = [pytest.mark.integration, pytest.mark.enable_socket]
@@ -276,3 +276,25 @@ async def test_a_conversation_that_somebody_holds_delays_no_other(outbox: Outbox
             await outbox.until(second, "sent")
             assert (await outbox.message(first)).status == "sending"
         await outbox.until(first, "sent")
+
+
+@pytest.mark.parametrize(
+    ("owner", "author", "take_thread", "takes"),
+    [
+        ("us", "agent", False, False),
+        ("idle", "agent", False, False),
+        ("page_inbox", "agent", False, True),
+        ("page_inbox", "bot", False, False),
+        ("other_app", "agent", False, False),
+        ("other_app", "agent", True, True),
+    ],
+)
+async def test_who_takes_the_thread(outbox: Outbox, owner, author, take_thread, takes):
+    conversation = await outbox.conversation(
+        await outbox.page(), thread_owner=owner, thread_owner_since=outbox.clock.now()
+    )
+    async with outbox.sender():
+        await outbox.send(
+            conversation, "hello", author_kind=AuthorKind(author), take_thread=take_thread
+        )
+        assert (await outbox.graph.call()).attempt.takes_thread is takes
