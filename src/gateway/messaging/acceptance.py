@@ -75,6 +75,7 @@ async def accept_message(
         "gateway.message.accepted.v1",
         sequence=message.sequence,
         hold=channel.hold,
+        traceparent=outgoing.traceparent,
     )
     deliver_message(work, conversation, channel, message, traceparent=outgoing.traceparent)
     return message

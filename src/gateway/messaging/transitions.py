@@ -146,6 +146,7 @@ def announce_message(
     sequence: int | None = None,
     hold: str | None = None,
     also_to: tuple[str, ...] = (),
+    traceparent: str | None = None,
     **further: Any,  # noqa: ANN401 - JSON values beside the message
 ) -> None:
     """Write an event about a message; without a `sequence`, it takes the conversation's next."""
@@ -158,6 +159,7 @@ def announce_message(
             enquiry_id=message.enquiry_id,
             sequence=conversation.take_sequence() if sequence is None else sequence,
             occurred_at=occurred_at or work.now,
+            traceparent=traceparent,
             data={"message": message_resource(message, hold=hold), **further},
             also_to=also_to,
         )

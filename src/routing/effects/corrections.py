@@ -69,5 +69,10 @@ async def _change(
         return
     await change_message(scene.work.connection, message, **changes)
     announce_message(
-        scene.work, conversation, message, event_type, occurred_at=arrival.event.occurred_at
+        scene.work,
+        conversation,
+        message,
+        event_type,
+        occurred_at=arrival.event.occurred_at,
+        traceparent=arrival.event.traceparent,
     )

@@ -1,12 +1,11 @@
 """Something was sent from our side: by us, or by other hands."""
 
-from gateway.messaging.settlement import settle_from_echo
-
 from gateway.db.channels import Channel
 from gateway.db.messages import Message
 from gateway.domain import ids
 from gateway.domain.conversation import ThreadOwner
 from gateway.domain.message import AuthorKind, Direction, MessageStatus
+from gateway.messaging.settlement import settle_from_echo
 from gateway.messaging.transitions import announce_message, catch_up_marks
 from routing.arrivals import Arrival
 from routing.effects.speaking import is_late
@@ -86,6 +85,7 @@ async def _other_hands(scene: Scene, channel: Channel, arrival: Arrival) -> None
         "gateway.message.sent.v1",
         occurred_at=event.occurred_at,
         sequence=message.sequence,
+        traceparent=event.traceparent,
     )
     await scene.settle()
     await catch_up_marks(scene.work, conversation, message)

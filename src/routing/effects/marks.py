@@ -100,6 +100,7 @@ async def receive_reaction(scene: Scene, channel: Channel, arrival: Arrival) -> 
         message,
         "gateway.message.reacted.v1",
         occurred_at=arrival.event.occurred_at,
+        traceparent=arrival.event.traceparent,
         reaction=data,
     )
 

@@ -82,6 +82,7 @@ async def _speak(
         occurred_at=event.occurred_at,
         sequence=message.sequence,
         also_to=await scene.listeners(message.enquiry_id),
+        traceparent=event.traceparent,
         **further,
     )
 

@@ -106,6 +106,28 @@ class TestMessages:
         assert enquiry.status == "open"
         assert await stage.event_types() == ["message.received", "enquiry.opened"]
 
+    @pytest.mark.parametrize("kind", ["message", "echo", "reaction", "postback"])
+    async def test_what_comes_of_an_event_is_of_its_trace(
+        self, stage: Inbound, channel: str, kind: str
+    ) -> None:
+        await stage.feed(stage.message(mid="m_first"))
+        reaction = {"mid": "m_first", "action": "react", "reaction": "love", "emoji": "❤"}
+        item = {
+            "message": stage.message("again"),
+            "echo": stage.echo(mid="m_other", app_id="42"),
+            "reaction": stage.item({"reaction": reaction}),
+            "postback": stage.item({"postback": {"mid": "m_p", "title": "T", "payload": "P"}}),
+        }[kind]
+        body = json.dumps({"object": "page", "entry": [{"id": PAGE, "messaging": [item]}]})
+        (event,) = normalise(body.encode(), meta_app_id=APP, received_at=stage.clock.now()).events
+        trace = f"00-{'a' * 32}-{'b' * 16}-01"
+        await stage.handle([replace(event, traceparent=trace)])
+        newest = (
+            "SELECT traceparent FROM events WHERE type LIKE :type ORDER BY sequence DESC LIMIT 1"
+        )
+        name = {"echo": "gateway.message.sent.v1", "reaction": "gateway.message.reacted.v1"}
+        assert await stage.value(newest, type=name.get(kind, event.type)) == trace
+
     async def test_the_same_item_again_has_no_effect(self, stage: Inbound, channel: str) -> None:
         item = stage.message("hello")
         await stage.feed(item)

@@ -48,6 +48,10 @@ async def test_a_message_is_accepted_into_its_lane(api, acme, path, talk):
     assert delivery["traceparent"]
     (event,) = await api.events(types=("gateway.message.accepted.v1",))
     assert event[1]["message"]["id"] == message["id"]
+    (row,) = await api.rows(
+        "SELECT traceparent FROM events WHERE type = 'gateway.message.accepted.v1'"
+    )
+    assert row["traceparent"] == delivery["traceparent"]
     read = (await acme.get(f"/v1/messages/{message['id']}")).json()
     assert read["attempts"] == []
     listed = (await acme.get(f"{path}/messages")).json()["data"]
