@@ -3,7 +3,7 @@
 Loaded once, then looked after: a version number is polled every two seconds, and all is read again
 when it has risen. While the database is away what was loaded is served on. What is not known is
 looked up once, so that what was just created works at once: at most twenty look-ups a second, and a
-no is remembered for a second.
+no is remembered for a second. So is a channel whose token does not fit: it may just have rotated.
 """
 
 import asyncio
@@ -108,6 +108,16 @@ class SecretCache:
         self._refuse_until_loaded()
         return await self._channels.get(channel_id)
 
+    async def channel_again(self, channel_id: str) -> IncomingChannel | None:
+        """Return a third-party channel anew, for a token that none of the known ones is.
+
+        It is what is known already where the database is away or was asked within the second.
+        """
+        try:
+            return await self._channels.again(channel_id)
+        except NotReadyError:
+            return await self._channels.get(channel_id)
+
     def _refuse_until_loaded(self) -> None:
         if not self.loaded:
             raise NotReadyError(_SENTENCE)
@@ -186,6 +196,16 @@ class _Table(Generic[Known]):
         else:
             self._known[name] = found
         return found
+
+    async def again(self, name: str) -> Known | None:
+        """Look up anew what is known, at most once a second."""
+        now = self._monotonic()
+        if self._noes.get(name, now) <= now and await self._allowed():
+            self._say_no(name, now)
+            found = await self._look_up(name)
+            if found is not None:
+                self._known[name] = found
+        return self._known.get(name)
 
     def _say_no(self, name: str, now: float) -> None:
         if len(self._noes) >= _MOST_NOES:

@@ -296,6 +296,28 @@ class TestSecrets:
         stage.now += 1.1  # a no is kept for a second
         assert (await stage.post(body_of("a"), app="42")).status_code == 200
 
+    async def test_a_token_that_was_just_rotated_works_at_once(self, stage: Stage) -> None:
+        async def post(token: str) -> int:
+            answer = await stage.api.post(
+                f"/incoming/{stage.channel}/typing",
+                json={"contact_id": "c"},
+                headers={"Authorization": f"Bearer {token}"},
+            )
+            return answer.status_code
+
+        assert await post("cgt_fresh") == 401
+        await stage.run(
+            "UPDATE channels SET incoming_token_hash = :hash",
+            hash=hashlib.sha256(b"cgt_fresh").digest(),
+        )
+        assert await post("cgt_fresh") == 401
+        stage.now += 1.1  # a no is kept for a second
+        assert await post("cgt_fresh") == 202
+        assert await post(INCOMING) == 401
+        stage.now += 1.1
+        await stage.run("ALTER TABLE channels RENAME TO gone")
+        assert await post("cgt_fresh") == 202
+
     async def test_what_was_loaded_outlives_the_database(self, stage: Stage) -> None:
         await stage.run("ALTER TABLE meta_apps RENAME TO gone")
         assert (await stage.post(body_of("a"))).status_code == 200
