@@ -335,7 +335,14 @@ class HeldEnquiry:
     ) -> None:
         beside = ({} if reason is None else {"reason": reason}) | further
         line = tell(
-            self.work, self.conversation, self.row, name, actor, beside=beside, also_to=also_to
+            self.work,
+            self.conversation,
+            self.row,
+            name,
+            actor,
+            event_type=f"gateway.enquiry.{name}.v1",
+            beside=beside,
+            also_to=also_to,
         )
         self._timeline.append(line)
 

@@ -18,6 +18,7 @@ def tell(
     name: str,
     actor: Actor,
     *,
+    event_type: str,
     beside: dict[str, Any],
     also_to: Collection[str],
 ) -> TimelineEntry:
@@ -27,8 +28,9 @@ def tell(
         work: The transaction.
         conversation: Locked by it.
         row: The enquiry as it stands after what happened.
-        name: What happened, as in the event's type: `opened`, `accepted`, ….
+        name: What happened, in the timeline's word: `opened`, `accepted`, ….
         actor: Who did it.
+        event_type: What happened, as outside learns it.
         beside: JSON values that stand beside the enquiry.
         also_to: Endpoints that get the event besides the one that has the enquiry.
     """
@@ -36,7 +38,7 @@ def tell(
     endpoints = {*also_to, *([] if row.endpoint_id is None else [row.endpoint_id])}
     work.announce(
         NewEvent(
-            type=f"gateway.enquiry.{name}.v1",
+            type=event_type,
             account_id=row.account_id,
             channel_id=row.channel_id,
             conversation_id=row.conversation_id,

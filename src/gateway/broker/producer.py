@@ -335,6 +335,8 @@ async def _abandon(producer: AIOKafkaProducer) -> None:
             await producer.client.close()
     except (TimeoutError, KafkaError):
         pass
+    # It will be closed no better than this, whatever it says when it is collected.
+    producer._closed = True  # noqa: SLF001 - see above
 
 
 def _fail_what_waits(producer: AIOKafkaProducer) -> None:
