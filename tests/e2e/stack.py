@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+from tests.support.processes import freeze
 
 SECONDS = 30.0
 
@@ -35,7 +36,10 @@ class Gateway:
         return int(self.description["pids"][name])
 
     def signal(self, name: str, number: signal.Signals) -> None:
-        os.kill(self.pid(name), number)
+        if number is signal.SIGSTOP:
+            freeze(self.pid(name))
+        else:
+            os.kill(self.pid(name), number)
 
     @property
     def app(self) -> dict[str, str]:

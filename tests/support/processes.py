@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import signal
 import sys
 from pathlib import Path
 
@@ -34,3 +35,15 @@ def children(pid: int) -> list[int]:
     """Return the process ids of a process's children."""
     text = Path(f"/proc/{pid}/task/{pid}/children").read_text()
     return [int(part) for part in text.split()]
+
+
+def freeze(pid: int) -> None:
+    """Stop a process and return when every thread of it stands: the signal itself does not wait."""
+    os.kill(pid, signal.SIGSTOP)
+    while not all(_stands(thread) for thread in Path(f"/proc/{pid}/task").iterdir()):
+        os.sched_yield()
+
+
+def _stands(thread: Path) -> bool:
+    # The state follows the name, which may hold anything, in parentheses.
+    return (thread / "stat").read_text().rpartition(")")[2].split()[0] == "T"

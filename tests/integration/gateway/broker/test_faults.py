@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 from tests.contract.test_broker import PARTITIONS, TOPIC, Handler, Kafka, new, running
+from tests.support.processes import freeze
 
 from gateway.errors import NotDurableError
 
@@ -28,7 +29,7 @@ async def produced(producer, *, within):
 
 @asynccontextmanager
 async def frozen(pid):
-    os.kill(pid, signal.SIGSTOP)
+    freeze(pid)
     try:
         yield
     finally:
