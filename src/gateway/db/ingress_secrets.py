@@ -8,7 +8,7 @@ from typing import Final
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from gateway.db.meta_apps import MetaApp, get_app, list_apps
+from gateway.db.meta_apps import MetaApp, list_apps
 
 _VERSION: Final = text("SELECT version FROM secret_versions WHERE id = 1")
 _CHANNELS: Final = """
@@ -52,11 +52,6 @@ async def read_all(
     return await list_apps(connection), _channels(
         (await connection.execute(_ALL_CHANNELS)).mappings()
     )
-
-
-async def read_app(connection: AsyncConnection, app_id: str) -> MetaApp | None:
-    """Return a Meta app."""
-    return await get_app(connection, app_id)
 
 
 async def read_channel(connection: AsyncConnection, channel_id: str) -> IncomingChannel | None:

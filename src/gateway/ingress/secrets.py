@@ -22,11 +22,10 @@ from gateway.db.failures import is_transient
 from gateway.db.ingress_secrets import (
     IncomingChannel,
     read_all,
-    read_app,
     read_channel,
     read_version,
 )
-from gateway.db.meta_apps import MetaApp
+from gateway.db.meta_apps import MetaApp, get_app
 from gateway.db.secrets import UndecryptableError
 from gateway.db.unit_of_work import Database
 from gateway.errors import NotReadyError
@@ -127,7 +126,7 @@ class SecretCache:
 
     async def _look_up_app(self, app_id: str) -> AppSecrets | None:
         async def read(connection: AsyncConnection) -> MetaApp | None:
-            return await read_app(connection, app_id)
+            return await get_app(connection, app_id)
 
         app = await self._read(read)
         return None if app is None else self._open(app)
