@@ -61,9 +61,8 @@ contracts: install ## Write openapi/*.yaml anew from the code
 migrate: install ## Bring the database of DATABASE_URL to this release's schema
 	@$(BIN)/gateway migrate $(ARGS)
 
-bench: install ## Run the benchmarks
-	@for program in $(or $(wildcard benchmarks/[a-z]*.py),$(error There are no benchmarks here)); \
-		do $(BIN)/python $$program $(ARGS) || exit 1; done
+bench: install ## Measure all, or the parts that ARGS names; docs/benchmarks.md says how
+	@$(BIN)/python -m benchmarks $(ARGS)
 
 test-kafka: install ## Run the tests that use a broker against Apache Kafka (needs Java and Maven)
 	@$(BIN)/python scripts/with_apache_kafka.py $(BIN)/pytest -m kafka $(PYTEST_ARGS)
