@@ -1,0 +1,166 @@
+"""Places in the roles at which a process can be made to die.
+
+The roles have hooks `at` for such things; the other places are the edges of calls. Everything is
+planted from outside, into the process of a test (`mortal.py`): the product knows nothing of it.
+"""
+
+import functools
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+import gateway.relay
+import gateway.sender.worker
+import routing.timers
+import routing.worker
+from gateway.broker.producer import KafkaProducer
+from gateway.db.leases import ShardLeases
+from gateway.db.unit_of_work import UnitOfWork
+from gateway.db.wakeups import Wakeups
+from gateway.sender.board import Board
+from gateway.sender.settling import Settlement
+
+Pass = Callable[[str], None]
+Plant = Callable[[Pass], None]
+
+
+def _hooks(owner: Any, part: str) -> Plant:
+    """Give a part of a role its `at`, which names its points."""
+
+    def plant(passed: Pass) -> None:
+        construct = owner.__init__
+
+        async def at(point: str, *_what: object) -> None:
+            passed(f"{part}.{point}")
+
+        @functools.wraps(construct)
+        def with_hook(self: object, *arguments: Any, **named: Any) -> None:
+            construct(self, *arguments, **{**named, "at": at})
+
+        owner.__init__ = with_hook
+
+    return plant
+
+
+def _call(owner: Any, name: str, *, before: str = "", after: str = "") -> Plant:
+    """Name the moments just before and just after a call of a function or method."""
+
+    def plant(passed: Pass) -> None:
+        original = getattr(owner, name)
+
+        @functools.wraps(original)
+        async def later(*arguments: Any, **named: Any) -> Any:
+            if before:
+                passed(before)
+            result = await original(*arguments, **named)
+            if after:
+                passed(after)
+            return result
+
+        @functools.wraps(original)
+        def now(*arguments: Any, **named: Any) -> Any:
+            if before:
+                passed(before)
+            result = original(*arguments, **named)
+            if after:
+                passed(after)
+            return result
+
+        setattr(owner, name, later if inspect.iscoroutinefunction(original) else now)
+
+    return plant
+
+
+def _written(passed: Pass) -> None:
+    """Name the moment before the commit of a transaction that has something to tell."""
+    original = UnitOfWork.flush
+
+    async def flush(self: UnitOfWork) -> None:
+        await original(self)
+        if self.woken:
+            passed("rest.before_commit")
+
+    UnitOfWork.flush = flush  # type: ignore[method-assign]
+
+
+_LEASES = _call(ShardLeases, "_execute", before="leases.before_renewal", after="leases.renewed")
+
+PLANTS: dict[str, tuple[Plant, ...]] = {
+    "api": (
+        _call(
+            KafkaProducer,
+            "produce_all",
+            before="ingress.before_produce",
+            after="ingress.after_produce",
+        ),
+        # Some records of a body may be on their way, others not.
+        _call(KafkaProducer, "_place", after="ingress.half_queued"),
+        _written,
+        # Its own connection sends the NOTIFY afterwards; the answer has not left either.
+        _call(Wakeups, "wake", before="rest.after_commit"),
+    ),
+    "routing": (
+        _hooks(routing.worker.InboundHandler, "inbound"),
+        _call(routing.worker, "claim_partition", after="inbound.claimed"),
+        _call(
+            routing.worker,
+            "give_partition_back",
+            before="inbound.before_give_back",
+            after="inbound.given_back",
+        ),
+        _hooks(gateway.relay.Relay, "relay"),
+        _call(gateway.relay, "give_positions", after="relay.marked"),
+        _hooks(routing.timers.TimerWorker, "timers"),
+        _call(Wakeups, "wake", before="routing.before_notify"),
+        _LEASES,
+    ),
+    "sender": (
+        _hooks(gateway.sender.worker.Sender, "sender"),
+        _call(Settlement, "settle", after="settlement.before_commit"),
+        _call(Board, "settled", before="settlement.after_commit"),
+        _call(gateway.sender.worker.Sender, "drain", before="sender.drain"),
+        _call(ShardLeases, "release_all", before="leases.before_release"),
+        _LEASES,
+    ),
+}
+
+# What traffic alone leads to.
+UNDER_TRAFFIC: dict[str, tuple[str, ...]] = {
+    "api": (
+        "ingress.before_produce",
+        "ingress.half_queued",
+        "ingress.after_produce",
+        "rest.before_commit",
+        "rest.after_commit",
+    ),
+    "routing": (
+        "inbound.before_move",
+        "inbound.before_commit",
+        "inbound.after_commit",
+        "routing.before_notify",
+        "relay.before_produce",
+        "relay.before_mark",
+        "relay.marked",
+        "timers.read",
+        "timers.before_commit",
+        "leases.before_renewal",
+        "leases.renewed",
+    ),
+    "sender": (
+        "sender.before_claim",
+        "sender.after_claim",
+        "sender.before_call",
+        "sender.after_call",
+        "sender.before_settle",
+        "settlement.before_commit",
+        "settlement.after_commit",
+        "leases.before_renewal",
+        "leases.renewed",
+    ),
+}
+# Those on the way in, and on the way out after a SIGTERM.
+STARTING: dict[str, tuple[str, ...]] = {"routing": ("inbound.claimed",)}
+ENDING: dict[str, tuple[str, ...]] = {
+    "routing": ("inbound.before_give_back", "inbound.given_back"),
+    "sender": ("sender.drain", "leases.before_release"),
+}
