@@ -46,13 +46,24 @@ class BackEnd:
                 page = await self._next_page()
                 for event in page:
                     self._hear(event, group)
-                self._bell.set()
+                if page:
+                    self._bell.set()
+                # A page for each event would be most of the load.
+                await asyncio.sleep(_PAUSE)
 
-    async def until_heard(self, wanted: set[tuple[str, str]]) -> None:
-        """Return once the feed has told of these messages, and what came of that is done."""
+    async def until_heard(self, wanted: set[tuple[str, str]], *, patience: float) -> bool:
+        """Return once the feed has told of these messages and what came of that is done.
+
+        False: nothing at all happened for `patience` seconds, and something is still missing.
+        """
         while not wanted <= self.heard or self._work:
             self._bell.clear()
-            await self._bell.wait()
+            try:
+                async with asyncio.timeout(patience):
+                    await self._bell.wait()
+            except TimeoutError:
+                return False
+        return True
 
     async def _next_page(self) -> list[dict[str, Any]]:
         parameters = {"types": _TYPES, "limit": "200", "wait": "5"}

@@ -73,7 +73,9 @@ class Blows:
 
     async def _ready_again(self, role: str, dead: int | None, struck: float) -> None:
         async with httpx.AsyncClient(timeout=2, trust_env=False) as client:
-            while not await self._is_ready(client, role, dead):
+            while True:
+                if await self._is_ready(client, role, dead):
+                    break
                 await asyncio.sleep(_LOOK_SECONDS)
         self.ledger.note("back", role=role, seconds=round(time.monotonic() - struck, 3))
 

@@ -79,12 +79,12 @@ async def gather_cast(
             if third_party and account is cast.accounts[0]:
                 places.append((account, None))
         people: dict[str | None, list[str]] = {}
-        for n, (_, page_id) in zip(range(contacts), itertools.cycle(places), strict=False):
-            people.setdefault(page_id, []).append(str(7 * 10**9 + n))
+        for n, (_, place) in zip(range(contacts), itertools.cycle(places), strict=False):
+            people.setdefault(place, []).append(str(7 * 10**9 + n))
         # Before the Pages are subscribed: so the sandbox knows who wrote, and tells nobody.
         await _meet(sandbox, people)
-        for number, (account, page_id) in enumerate(places):
-            channel = await _channel(api, deployment, account, page_id, greets=number % 2 == 0)
+        for number, (account, place) in enumerate(places):
+            channel = await _channel(api, deployment, account, place, greets=number % 2 == 0)
             cast.channels[channel.id] = channel
             ledger.note(
                 "channel",
@@ -93,7 +93,7 @@ async def gather_cast(
                 channel_kind=channel.kind,
                 source=channel.source,
             )
-            cast.contacts += [Contact(channel, each) for each in people.get(page_id, ())]
+            cast.contacts += [Contact(channel, each) for each in people.get(place, ())]
     return cast
 
 

@@ -106,7 +106,7 @@ class Journal:
 
 def _slim(entry: dict[str, Any]) -> dict[str, Any]:
     body = entry.get("json")
-    kept = {
+    kept: dict[str, Any] = {
         name: entry[name]
         for name in ("n", "at", "kind", "method", "path", "status", "fault", "call")
         if name in entry

@@ -7,7 +7,7 @@ time `at` (seconds since 1970), its `kind`, and the fields of its kind:
 |---|---|
 | `account` | `account` |
 | `channel` | `account`, `channel`, `channel_kind`, `source` (Page id, or the channel's own) |
-| `posted` | `posting`, `items` (`[channel, contact, mid]` in the body's order), `repeats` (postings) |
+| `posted` | `posting`, `items` (`[channel, contact, mid]`, in order), `repeats` (postings) |
 | `answered` | `posting`, `attempt`, `status` (null: a time-out or a reset, so nobody knows) |
 | `reply` | `key`, `account`, `conversation`, `attempt` |
 | `replied` | `key`, `attempt`, `status`, `message`, `replayed` |

@@ -1,4 +1,4 @@
-"""Waits until nothing is under way any more: no lag, no call, nothing to publish, nothing to post."""
+"""Waits until nothing is under way any more: no lag, no call, nothing to publish or post."""
 
 import asyncio
 import time

@@ -14,33 +14,29 @@ def check_accounts(
         row["event_id"]: row["reason"] for row in evidence.of("dead_letters") if row["event_id"]
     }
     reached = {row["partition"]: row["next_offset"] or 0 for row in evidence.of("partitions")}
-    accepted: set[str] = set()
-    for record in evidence.inbound:
-        if record["id"] in accepted:
-            report.count("records_repeated")
-            continue
-        accepted.add(record["id"])
-        places = [
-            name
-            for name, there in (
-                ("parked", record["id"] in parked),
-                ("dropped", record["id"] in set_aside),
-                ("done", record["id"] in done and record["id"] not in set_aside),
-                ("in_flight", record["offset"] >= reached.get(record["partition"], 0)),
-            )
-            if there
-        ]
-        if len(places) != 1:
-            report.find("unexplained", f"event {record['id']} is {' and '.join(places) or 'gone'}")
-        for place in places[:1]:
-            report.count(place)
+    accepted = {record["id"]: record for record in reversed(evidence.inbound)}
     report.count("accepted", len(accepted))
-    for row in evidence.of("dead_letters"):
-        report.count(f"dropped.{row['reason']}")
-        if row["reason"] not in expected_dead_letters:
-            report.find("unexplained", f"a dead letter of {row['stage']}: {row['reason']}")
+    report.count("records_repeated", len(evidence.inbound) - len(accepted))
+    for event_id, record in accepted.items():
+        at = {
+            "parked": event_id in parked,
+            "dropped": event_id in set_aside,
+            "done": event_id in done and event_id not in set_aside,
+            "in_flight": record["offset"] >= reached.get(record["partition"], 0),
+        }
+        places = [place for place, there in at.items() if there]
+        report.count(places[0] if places else "nowhere")
+        if len(places) != 1:
+            report.find("unexplained", f"event {event_id} is {' and '.join(places) or 'nowhere'}")
+    _check_dead_letters(evidence, report, expected_dead_letters)
     for what in evidence.unsettled:
         report.find("unexplained", f"still under way: {what}")
-    if accepted:
-        for event_id in (done | parked) - accepted:
-            report.find("unexplained", f"event {event_id} has an effect and is not in the log")
+    for event_id in (done | parked) - accepted.keys() if accepted else ():
+        report.find("unexplained", f"event {event_id} has an effect and is not in the log")
+
+
+def _check_dead_letters(evidence: Evidence, report: Report, expected: frozenset[str]) -> None:
+    for row in evidence.of("dead_letters"):
+        report.count(f"dropped.{row['reason']}")
+        if row["reason"] not in expected:
+            report.find("unexplained", f"a dead letter of {row['stage']}: {row['reason']}")

@@ -1,5 +1,6 @@
 """Inbound: every item answered as durable is in the log and has its effect once, in order."""
 
+import itertools
 from collections import defaultdict
 from dataclasses import dataclass, field
 
@@ -44,7 +45,7 @@ def spoken_of(ledger: Ledger) -> dict[Name, Spoken]:
     for entry in sorted([*ledger.of("posted"), *ledger.of("answered")], key=lambda each: each["n"]):
         if entry["kind"] == "posted":
             postings[entry["posting"]] = [
-                spoken.setdefault((item[0], item[2]), Spoken(*item, first_posted=entry["n"]))
+                spoken.setdefault((item[0], item[2]), Spoken(item[0], item[1], item[2], entry["n"]))
                 for item in entry["items"]
             ]
         elif entry["status"] in (200, 202):
@@ -130,7 +131,7 @@ def _check_order(
         by_contact[each.channel, each.contact].append(name)
     for (_, contact), names in by_contact.items():
         logged = [name for name in names if name in places]
-        for before, after in zip(logged, logged[1:], strict=False):
+        for before, after in itertools.pairwise(logged):
             safe = spoken[before].safe
             follows = safe is not None and safe < spoken[after].first_posted
             if follows and places[before] > places[after]:

@@ -18,26 +18,19 @@ def check_publishing(ledger: Ledger, evidence: Evidence, report: Report) -> None
 
 
 def _check_topic(evidence: Evidence, by_key: dict[str, list[Row]], report: Report) -> None:
-    first: dict[str, list[Row]] = defaultdict(list)
-    seen: set[str] = set()
+    first: dict[str, dict[str, Row]] = defaultdict(dict)
     for record in evidence.published:
-        if record["key"] not in by_key:
-            continue
-        if record["id"] in seen:
-            report.count("publications_repeated")
-            continue
-        seen.add(record["id"])
-        first[record["key"]].append(record)
-    report.count("public_events", len(seen))
+        if record["key"] in by_key:
+            report.count("publications_repeated", record["id"] in first[record["key"]])
+            first[record["key"]].setdefault(record["id"], record)
     for key, events in by_key.items():
-        records = first[key]
+        records = list(first[key].values())
+        report.count("public_events", len(records))
         ids = {event["id"] for event in events}
-        for record in records:
-            if record["id"] not in ids:
-                report.find("unexplained", f"{record['id']} was published and is in no table")
-        for event in events:
-            if event["id"] not in seen:
-                report.find("lost", f"{event['id']} ({event['type']}) was not published")
+        for event_id in first[key].keys() - ids:
+            report.find("unexplained", f"{event_id} was published and is in no table")
+        for event_id in ids - first[key].keys():
+            report.find("lost", f"{event_id} was not published")
         numbers = [record["sequence"] for record in records]
         if numbers != sorted(numbers):
             report.find("inversions", f"events of {key} were published in the order {numbers}")

@@ -7,6 +7,7 @@ from tests.faults.evidence import Evidence, Row
 from tests.faults.ledger import Ledger
 
 _ACCEPTED = 202
+_REFUSALS = frozenset({400, 401, 403, 404, 422})
 _ARRIVED = frozenset({"sent", "delivered", "read"})
 
 
@@ -41,13 +42,12 @@ def effects_of(evidence: Evidence) -> dict[str, int]:
 def _check_replies(ledger: Ledger, evidence: Evidence, report: Report) -> None:
     rows: dict[str, list[Row]] = defaultdict(list)
     for message in evidence.of("messages"):
-        if message["client_reference"] is not None:
-            rows[message["client_reference"]].append(message)
+        rows[message["client_reference"]].append(message)
     accepted: dict[str, set[str]] = defaultdict(set)
     for entry in ledger.of("replied"):
         if entry["status"] == _ACCEPTED:
             accepted[entry["key"]].add(entry["message"])
-        elif entry["status"] is not None and entry["status"] < 500 and entry["status"] != 409:
+        elif entry["status"] in _REFUSALS:
             report.find("unexplained", f"a reply was refused with {entry['status']}")
     report.count("replies", len(accepted))
     for key, ids in accepted.items():
