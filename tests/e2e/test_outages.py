@@ -12,7 +12,7 @@ import httpx
 import pytest
 from tests.e2e.stack import Gateway, Page
 
-pytestmark = pytest.mark.faults
+pytestmark = [pytest.mark.faults, pytest.mark.quick]
 
 
 async def _post(gateway: Gateway, page: Page, text: str) -> httpx.Response:

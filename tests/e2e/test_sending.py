@@ -65,6 +65,7 @@ async def test_an_echo_that_comes_before_the_answer_settles_it_too(gateway: Gate
 
 
 @pytest.mark.faults
+@pytest.mark.quick
 async def test_a_lost_answer_waits_for_routing_however_long_it_is_away(gateway: Gateway) -> None:
     tenant, page, one, _ = await _stage(gateway)
     gateway.signal("routing", signal.SIGSTOP)
