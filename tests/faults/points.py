@@ -134,6 +134,8 @@ UNDER_TRAFFIC: dict[str, tuple[str, ...]] = {
         "rest.after_commit",
     ),
     "routing": (
+        "timers.read",
+        "timers.before_commit",
         "inbound.before_move",
         "inbound.before_commit",
         "inbound.after_commit",
@@ -141,8 +143,6 @@ UNDER_TRAFFIC: dict[str, tuple[str, ...]] = {
         "relay.before_produce",
         "relay.before_mark",
         "relay.marked",
-        "timers.read",
-        "timers.before_commit",
         "leases.before_renewal",
         "leases.renewed",
     ),

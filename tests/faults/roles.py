@@ -12,13 +12,14 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
 import httpx
-from tests.e2e.stack import SECONDS, Gateway, call
+from tests.e2e.stack import SECONDS, Gateway
 from tests.support.environment import environment
 from tests.support.loop_thread import LoopThread
 from tests.support.processes import freeze, gone
@@ -170,7 +171,17 @@ class Kept:
 
 @dataclass
 class Stage:
-    """All that runs; `async with` what `open_stage` returns."""
+    """All that runs.
+
+    Attributes:
+        directory: Where everything is kept; anybody must be able to pass through.
+        servers: Starts the servers.
+        each: How many processes of each role.
+        partitions: Of each topic.
+        mortal: Whether plans and wrong clocks work; else the roles are just what is shipped.
+        settings: Of the roles, beside those that are needed to run here.
+        kafka: A broker that runs already; without it there is one of our own.
+    """
 
     directory: Path
     servers: LoopThread
@@ -180,11 +191,11 @@ class Stage:
     settings: Mapping[str, str] = field(default_factory=dict)
     kafka: str = ""
     processes: dict[str, Kept] = field(default_factory=dict)
-    gateway: Gateway = field(init=False)
     postgres: Server[Postgres] = field(init=False)
     broker: Server[Noida] | None = None
     _listener: socket.socket = field(init=False)
     _described: dict[str, Any] = field(default_factory=dict)
+    _registered: bool = False
 
     def __getitem__(self, name: str) -> Kept:
         """Return `api-1`, `api-2`, `routing-1`, …, or `sandbox`."""
@@ -194,35 +205,54 @@ class Stage:
         """Return the processes of a role."""
         return [self.processes[f"{role}-{n}"] for n in range(1, self.each + 1)]
 
-    async def start(self) -> None:
-        """Start everything; return when all of it is ready."""
-        await asyncio.to_thread(self._start)
-        await self.until_ready(*self.processes)
-        api, sandbox = self._described["api_url"], self._described["sandbox_url"]
-        self.gateway = Gateway(
-            self.directory,
-            self["sandbox"].process,
-            httpx.AsyncClient(base_url=api, timeout=SECONDS, trust_env=False),
-            httpx.AsyncClient(base_url=sandbox, timeout=SECONDS, trust_env=False),
+    def start(self) -> None:
+        """Start everything, without waiting for the roles to become ready."""
+        self.directory.chmod(0o711)
+        (self.directory / "logs").mkdir()
+        self.postgres = Server(
+            Postgres(self.directory / "postgres", max_connections=300, durable=False)
         )
-        app = self._described["meta_app"]
-        await self.gateway.admin(
-            "POST",
-            "/v1/meta-apps",
-            {
-                "app_id": app["app_id"],
-                "name": "Sandbox",
-                "app_secrets": [app["app_secret"]],
-                "verify_token": app["verify_token"],
-            },
-        )
+        database_url = self.servers.run(self.postgres.start())
+        if not self.kafka:
+            self.broker = Server(Noida(self.directory / "kafka"))
+            self.kafka = self.servers.run(self.broker.start())
+        upgrade(database_url)
+        self._listener = socket.create_server(("127.0.0.1", 0), backlog=_BACKLOG)
+        self._cast_roles(database_url)
+        for kept in self.processes.values():
+            kept.start()
+        self.describe()
 
-    async def stop(self) -> None:
+    def stop(self) -> None:
         """End everything."""
-        if hasattr(self, "gateway"):
-            await self.gateway.api.aclose()
-            await self.gateway.sandbox.aclose()
-        await asyncio.to_thread(self._stop)
+        running = [kept for kept in self.processes.values() if kept.running]
+        for kept in running:
+            # A frozen one does not hear.
+            kept.send(signal.SIGCONT)
+            kept.begin_to_end()
+        for kept in running:
+            kept.end()
+        if hasattr(self, "_listener"):
+            self._listener.close()
+        if self.broker is not None:
+            self.servers.run(self.broker.stop())
+        if hasattr(self, "postgres"):
+            self.servers.run(self.postgres.stop())
+
+    @asynccontextmanager
+    async def gateway(self) -> AsyncIterator[Gateway]:
+        """Give the whole to a test, ready and with Meta's app registered."""
+        await self.until_ready(*self.processes)
+        described = self._described
+        async with (
+            _client(described["api_url"]) as api,
+            _client(described["sandbox_url"]) as sandbox,
+        ):
+            gateway = Gateway(self.directory, self["sandbox"].process, api, sandbox)
+            if not self._registered:
+                await _register(gateway)
+                self._registered = True
+            yield gateway
 
     def describe(self) -> None:
         """Write `dev.json` anew, as `gateway dev` does."""
@@ -251,7 +281,10 @@ class Stage:
         pid = self[name].pid
         # The plan goes just before the process does.
         if plan.exists():
-            await gone(pid, seconds=seconds)
+            try:
+                await gone(pid, seconds=seconds)
+            except TimeoutError:
+                raise AssertionError(f"{name} did not pass {plan.read_text()}") from None
         assert not plan.exists(), f"{name} died elsewhere"
 
     @property
@@ -284,18 +317,7 @@ class Stage:
                 assert time.monotonic() < deadline, f"{name}: {checks}"
                 await asyncio.sleep(_LOOK_SECONDS)
 
-    def _start(self) -> None:
-        self.directory.chmod(0o711)
-        (self.directory / "logs").mkdir()
-        self.postgres = Server(
-            Postgres(self.directory / "postgres", max_connections=300, durable=False)
-        )
-        database_url = self.servers.run(self.postgres.start())
-        if not self.kafka:
-            self.broker = Server(Noida(self.directory / "kafka"))
-            self.kafka = self.servers.run(self.broker.start())
-        upgrade(database_url)
-        self._listener = socket.create_server(("127.0.0.1", 0), backlog=_BACKLOG)
+    def _cast_roles(self, database_url: str) -> None:
         identity = Identity.of(self.directory)
         sandbox_port = free_port()
         api_url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
@@ -340,8 +362,6 @@ class Stage:
         self._add_sandbox(common, sandbox_port, api_url, identity)
         for name in names:
             self._add_role(name, common, ports[name])
-        for kept in self.processes.values():
-            kept.start()
 
     def _add_sandbox(
         self, common: Mapping[str, str], port: int, api_url: str, identity: Identity
@@ -384,22 +404,20 @@ class Stage:
             descriptor=descriptor,
         )
 
-    def _stop(self) -> None:
-        roles = [kept for kept in self.processes.values() if kept.running]
-        for kept in roles:
-            # A frozen one does not hear.
-            kept.send(signal.SIGCONT)
-            kept.begin_to_end()
-        for kept in roles:
-            kept.end()
-        if hasattr(self, "_listener"):
-            self._listener.close()
-        if self.broker is not None:
-            self.servers.run(self.broker.stop())
-        if hasattr(self, "postgres"):
-            self.servers.run(self.postgres.stop())
+
+def _client(address: str) -> httpx.AsyncClient:
+    return httpx.AsyncClient(base_url=address, timeout=SECONDS, trust_env=False)
 
 
-async def advance(stage: Stage, seconds: float) -> None:
-    """Move the product's clock forward in every process."""
-    await call(stage.gateway.sandbox, "POST", "/control/clock", {"advance_seconds": seconds})
+async def _register(gateway: Gateway) -> None:
+    app = gateway.app
+    await gateway.admin(
+        "POST",
+        "/v1/meta-apps",
+        {
+            "app_id": app["app_id"],
+            "name": "Sandbox",
+            "app_secrets": [app["app_secret"]],
+            "verify_token": app["verify_token"],
+        },
+    )
