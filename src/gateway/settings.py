@@ -52,7 +52,11 @@ class Settings(BaseSettings):
         default="", description="Static membership; a StatefulSet's pod name is a good one."
     )
     kafka_partitions: int = Field(default=64, ge=1, description="Of topics made by us.")
-    kafka_replication: int = Field(default=3, ge=1, description="Of topics made by us.")
+    kafka_replication: int = Field(
+        default=3,
+        ge=1,
+        description="Of topics made by us; fewer where the brokers are, if that is allowed.",
+    )
     kafka_min_insync_replicas: int = Field(default=2, ge=1, description="Of topics made by us.")
     kafka_retention_hours: int = Field(default=168, ge=1, description="Of topics made by us.")
     kafka_max_message_bytes: int = Field(

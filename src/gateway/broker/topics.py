@@ -6,7 +6,7 @@ that a topic which somebody grows later does not reorder a conversation.
 
 import asyncio
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final, Protocol, Self
 
 import structlog
@@ -20,6 +20,8 @@ from gateway.settings import Settings
 SAFE_REPLICATION: Final = 3
 SAFE_IN_SYNC: Final = 2
 
+_MIN_IN_SYNC: Final = "min.insync.replicas"
+_UNCLEAN: Final = "unclean.leader.election.enable"
 _ENSURE_SECONDS: Final = 30
 _APPEAR_SECONDS: Final = 0.1
 _CLOSE_SECONDS: Final = 2
@@ -71,6 +73,17 @@ class TopicRules:
             must_be_safe=in_production and not settings.kafka_allow_low_replication,
         )
 
+    def within(self, brokers: int) -> Self:
+        """Return what so many brokers can keep of these rules, where that may be less."""
+        if self.must_be_safe or self.replication <= brokers:
+            return self
+        return replace(
+            self,
+            replication=brokers,
+            # One copy fewer than there are, so that one broker may be away.
+            min_insync_replicas=min(self.min_insync_replicas, max(1, brokers - 1)),
+        )
+
     def new_topic(self, name: str) -> NewTopic:
         """Return the request for a topic."""
         return NewTopic(
@@ -80,9 +93,9 @@ class TopicRules:
             topic_configs={
                 "cleanup.policy": "delete",
                 "max.message.bytes": str(self.max_message_bytes),
-                "min.insync.replicas": str(self.min_insync_replicas),
+                _MIN_IN_SYNC: str(self.min_insync_replicas),
                 "retention.ms": str(self.retention_hours * 3_600_000),
-                "unclean.leader.election.enable": "false",
+                _UNCLEAN: "false",
             },
         )
 
@@ -134,8 +147,7 @@ class Topics:
             if missing := [name for name in self._names if name not in existing]:
                 await self._make(admin, missing)
                 existing = await self._appeared(admin)
-            if self._rules.must_be_safe:
-                await self._check_topics(admin, existing)
+            await self._check_topics(admin, existing)
         finally:
             await _close(admin)
         return {name: await self._recorded(name, existing[name]) for name in self._names}
@@ -155,11 +167,19 @@ class Topics:
             )
 
     async def _make(self, admin: AIOKafkaAdminClient, names: list[str]) -> None:
-        response = await admin.create_topics([self._rules.new_topic(name) for name in names])
+        cluster = await admin.describe_cluster()
+        rules = self._rules.within(max(1, len(cluster["brokers"])))
+        response = await admin.create_topics([rules.new_topic(name) for name in names])
         for name, code, message in response.topic_errors:
             error = for_code(code)
             if code == 0:
-                log.info("topic.made", topic=name, partitions=self._rules.partitions)
+                log.info(
+                    "topic.made",
+                    topic=name,
+                    partitions=rules.partitions,
+                    replication=rules.replication,
+                    min_insync_replicas=rules.min_insync_replicas,
+                )
             elif error is not TopicAlreadyExistsError:
                 # Another process may have been quicker; anything else needs a person, or time.
                 if error.retriable:
@@ -176,19 +196,48 @@ class Topics:
     async def _check_topics(
         self, admin: AIOKafkaAdminClient, existing: Mapping[str, dict[str, Any]]
     ) -> None:
+        """Refuse topics that may lose what was acknowledged, or say so where that is allowed."""
+        safe = self._rules.must_be_safe
+        replication = SAFE_REPLICATION if safe else self._rules.replication
+        in_sync = SAFE_IN_SYNC if safe else self._rules.min_insync_replicas
+        settings = await self._settings(admin, existing)
         for name, topic in existing.items():
             replicas = min(len(partition["replicas"]) for partition in topic["partitions"])
-            if replicas < SAFE_REPLICATION:
+            complaints: list[str] = []
+            if replicas < replication:
+                complaints.append(f"has replication {replicas}; {replication} is needed")
+            kept = settings.get(name, {})
+            if int(kept.get(_MIN_IN_SYNC, in_sync)) < in_sync:
+                complaints.append(f"has {_MIN_IN_SYNC} {kept[_MIN_IN_SYNC]}; {in_sync} is needed")
+            if kept.get(_UNCLEAN) == "true":
+                complaints.append(f"has {_UNCLEAN} true; false is needed")
+            if complaints and safe:
+                raise TopicsRefusedError(f"Topic {name} {complaints[0]}. {_WAY_OUT}")
+            for complaint in complaints:
+                log.warning("topic.may_lose_records", topic=name, complaint=complaint)
+
+    async def _settings(
+        self, admin: AIOKafkaAdminClient, names: Iterable[str]
+    ) -> dict[str, dict[str, str]]:
+        """Return the topics' settings, as far as they may be read."""
+        wanted, found = list(names), dict[str, dict[str, str]]()
+        while wanted:
+            name = wanted[-1]
+            resource = ConfigResource(ConfigResourceType.TOPIC, name)
+            (response,) = await admin.describe_configs([resource])
+            ((code, message, _kind, _name, entries),) = response.resources
+            error = for_code(code)
+            if code and error.retriable:
+                # A topic that was just made is not known to every broker yet.
+                await asyncio.sleep(_APPEAR_SECONDS)
+                continue
+            if code and self._rules.must_be_safe:
                 raise TopicsRefusedError(
-                    f"Topic {name} has replication {replicas}; production needs"
-                    f" {SAFE_REPLICATION}. {_WAY_OUT}"
+                    f"The settings of topic {name} cannot be read ({message or error}):"
+                    f" {_MIN_IN_SYNC} is unknown. Allow DescribeConfigs. {_WAY_OUT}"
                 )
-        for name, in_sync in (await _min_insync_replicas(admin, existing)).items():
-            if in_sync < SAFE_IN_SYNC:
-                raise TopicsRefusedError(
-                    f"Topic {name} has min.insync.replicas {in_sync}; production needs"
-                    f" {SAFE_IN_SYNC}. {_WAY_OUT}"
-                )
+            found[wanted.pop()] = {entry[0]: entry[1] for entry in entries or ()}
+        return found
 
     async def _recorded(self, name: str, topic: Mapping[str, Any]) -> int:
         actual = len(topic["partitions"])
@@ -208,22 +257,6 @@ async def _describe(admin: AIOKafkaAdminClient, names: Iterable[str]) -> dict[st
     described = await admin.describe_topics()
     wanted = set(names)
     return {topic["topic"]: topic for topic in described if topic["topic"] in wanted}
-
-
-async def _min_insync_replicas(admin: AIOKafkaAdminClient, names: Iterable[str]) -> dict[str, int]:
-    resources = [ConfigResource(ConfigResourceType.TOPIC, name) for name in names]
-    found: dict[str, int] = {}
-    for response in await admin.describe_configs(resources):
-        for code, message, _kind, name, entries in response.resources:
-            if code:
-                raise TopicsRefusedError(
-                    f"The settings of topic {name} cannot be read ({message or for_code(code)}):"
-                    f" min.insync.replicas is unknown. Allow DescribeConfigs. {_WAY_OUT}"
-                )
-            for entry in entries:
-                if entry[0] == "min.insync.replicas":
-                    found[name] = int(entry[1])
-    return found
 
 
 async def _close(admin: AIOKafkaAdminClient) -> None:

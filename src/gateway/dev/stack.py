@@ -33,8 +33,6 @@ _DEFAULTS: Final = {
     "ENVIRONMENT": "development",
     "EGRESS_ALLOW_LOOPBACK": "true",
     "KAFKA_PARTITIONS": "8",
-    "KAFKA_REPLICATION": "1",
-    "KAFKA_MIN_INSYNC_REPLICAS": "1",
     "API_RATE_LIMIT_PER_MINUTE": "0",
     "LOG_FORMAT": "json",
 }

@@ -5,6 +5,7 @@ import dataclasses
 import pytest
 from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+from structlog.testing import capture_logs
 from tests.contract.test_broker import RULES, TOPIC, Kafka, new, running
 
 from gateway.broker.connection import KafkaConnection
@@ -48,7 +49,12 @@ async def test_missing_topics_are_made_as_the_rules_say(kafka_bootstrap, records
     config = {entry[0]: entry[1] for entry in answer.resources[0][4]}
     assert config["max.message.bytes"] == str(10 * 1024 * 1024)
     assert config["retention.ms"] == str(24 * 3_600_000)
-    assert config["min.insync.replicas"] == "1"
+    assert config["unclean.leader.election.enable"] == "false"
+    # As many copies as there are brokers, one of which may be away.
+    brokers = kafka_bootstrap.count(",") + 1
+    assert config["min.insync.replicas"] == str(max(1, brokers - 1))
+    for topic in await admin.describe_topics([TOPIC]):
+        assert {len(each["replicas"]) for each in topic["partitions"]} == {brokers}
 
 
 async def test_a_topic_that_existed_is_recorded_as_it_is(kafka_bootstrap, records, admin):
@@ -99,13 +105,47 @@ async def test_production_refuses_unsafe_settings(kafka_bootstrap, records, rule
         await topics(kafka_bootstrap, records, must_be_safe=True, **rules).ensure()
 
 
-async def test_production_refuses_an_unsafe_topic(kafka_bootstrap, records):
-    await topics(kafka_bootstrap, records).ensure()
-    safe = {"replication": 3, "min_insync_replicas": 2, "must_be_safe": True}
+SAFE = {"replication": 3, "min_insync_replicas": 2, "must_be_safe": True}
+
+
+async def test_production_refuses_a_topic_with_too_few_copies(kafka_bootstrap, records):
+    await topics(kafka_bootstrap, records, replication=1, min_insync_replicas=1).ensure()
     with pytest.raises(TopicsRefusedError, match="has replication 1"):
-        await topics(kafka_bootstrap, records, **safe).ensure()
+        await topics(kafka_bootstrap, records, **SAFE).ensure()
 
 
-async def test_a_broker_that_cannot_replicate_says_so(kafka_bootstrap, records):
+@pytest.mark.parametrize(
+    ("setting", "value"),
+    [("min.insync.replicas", "1"), ("unclean.leader.election.enable", "true")],
+)
+async def test_production_refuses_a_topic_that_may_lose_what_was_acknowledged(
+    kafka_bootstrap, records, admin, setting, value
+):
+    if "," not in kafka_bootstrap:
+        pytest.skip("needs three brokers; `make test-kafka` runs it")
+    settings = {"min.insync.replicas": "2", "unclean.leader.election.enable": "false"}
+    await admin.create_topics([NewTopic(TOPIC, 2, 3, topic_configs={**settings, setting: value})])
+    with pytest.raises(TopicsRefusedError, match=f"has {setting} {value}"):
+        await topics(kafka_bootstrap, records, **SAFE).ensure()
+
+
+async def test_production_takes_topics_that_lose_nothing(kafka_bootstrap, records):
+    if "," not in kafka_bootstrap:
+        pytest.skip("needs three brokers; `make test-kafka` runs it")
+    await topics(kafka_bootstrap, records, **SAFE).ensure()
+
+
+async def test_weaker_topics_are_named_where_they_are_allowed(kafka_bootstrap, records):
+    await topics(kafka_bootstrap, records, replication=1, min_insync_replicas=1).ensure()
+    with capture_logs() as logs:
+        await topics(kafka_bootstrap, records, replication=3, min_insync_replicas=2).ensure()
+    complaints = {line["complaint"] for line in logs if line["event"] == "topic.may_lose_records"}
+    assert complaints == {
+        "has replication 1; 3 is needed",
+        "has min.insync.replicas 1; 2 is needed",
+    }
+
+
+async def test_brokers_that_are_too_few_for_production_say_so(kafka_bootstrap, records):
     with pytest.raises(TopicsRefusedError, match="Kafka does not make topic"):
-        await topics(kafka_bootstrap, records, replication=3).ensure()
+        await topics(kafka_bootstrap, records, **{**SAFE, "replication": 4}).ensure()
