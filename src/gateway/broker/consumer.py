@@ -20,7 +20,9 @@ from prometheus_client import Counter, Gauge
 
 from gateway.broker.connection import KafkaConnection
 from gateway.broker.handler import PartitionHandler
+from gateway.broker.legibility import read_everything
 from gateway.broker.patience import be_patient
+from gateway.broker.reachability import answers
 from gateway.broker.records import Record
 from gateway.broker.topics import Topics, TopicsRefusedError
 from gateway.broker.worker import PartitionWorker
@@ -41,7 +43,7 @@ _CALL_SECONDS: Final = 5.0
 _WATCH_SECONDS: Final = 5.0
 _STUCK_SECONDS: Final = 60.0
 _FIRST_PAUSE_SECONDS: Final = 0.5
-_LONGEST_PAUSE_SECONDS: Final = 5.0
+_LONGEST_PAUSE_SECONDS: Final = 2.0
 # aiokafka leaves the group, and may never return (#1187), when nothing is polled for so long.
 # Polling never stops here, and a stuck poll is found by our own watch.
 _NEVER_MILLISECONDS: Final = 2**31 - 1
@@ -178,6 +180,7 @@ class PartitionConsumer(ConsumerRebalanceListener):  # type: ignore[misc]  # it 
             fetch_max_bytes=2 * self._max_message_bytes,
         )
         be_patient(consumer)
+        read_everything(consumer)
         self._consumer = consumer
         self._polled_at = time.monotonic()
         try:
@@ -191,6 +194,7 @@ class PartitionConsumer(ConsumerRebalanceListener):  # type: ignore[misc]  # it 
                     group.create_task(self._read_log_ends(consumer)),
                     group.create_task(self._commit(consumer)),
                     group.create_task(self._watch(consumer)),
+                    group.create_task(_keep_in_touch(consumer)),
                 ]
                 await self._poll(consumer)
                 for task in beside:
@@ -342,6 +346,13 @@ class _Log:
 
     def _is_ours(self) -> bool:
         return self._place in self._consumer.assignment()
+
+
+async def _keep_in_touch(consumer: AIOKafkaConsumer) -> None:
+    """Let the client find the brokers again whenever it has lost them all."""
+    while True:
+        await asyncio.sleep(_WATCH_SECONDS)
+        await answers(consumer._client)  # noqa: SLF001 - it has no say over its brokers otherwise
 
 
 async def _end(workers: Sequence[PartitionWorker]) -> None:

@@ -6,19 +6,22 @@ sends it again must be able to tell a repeat by the event's id.
 """
 
 import asyncio
-from collections import Counter
+import time
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
 import structlog
-from aiokafka import AIOKafkaProducer
-from aiokafka.errors import KafkaError
+from aiokafka import AIOKafkaProducer, TopicPartition
+from aiokafka.errors import KafkaError, KafkaTimeoutError
 from prometheus_client import Counter as Metric
 from prometheus_client import Histogram
 
 from gateway.broker.connection import KafkaConnection
+from gateway.broker.deadlines import Deadlines
+from gateway.broker.overdue import Overdue
 from gateway.broker.partitioning import partition_of
+from gateway.broker.reachability import answers
 from gateway.broker.records import NewRecord
 from gateway.broker.topics import Topics, TopicsRefusedError
 from gateway.errors import NotDurableError
@@ -27,16 +30,14 @@ DEFAULT_SECONDS: Final = 4.0
 
 _START_SECONDS: Final = 15.0
 _CHECK_SECONDS: Final = 5.0
-_CHECK_PATIENCE_SECONDS: Final = 4.0
+# While there is no answer.
+_CHECK_AGAIN_SECONDS: Final = 1.0
 # Brokers that are silent for so long may have moved: a new producer asks the bootstrap servers.
 _SILENCE_SECONDS: Final = 60.0
 _CLOSE_SECONDS: Final = 5.0
 _ABANDON_SECONDS: Final = 1.0
 _FIRST_PAUSE_SECONDS: Final = 0.2
-_LONGEST_PAUSE_SECONDS: Final = 5.0
-# While records of a partition are overdue, one call in so many seconds tries; the rest are refused
-# at once, so that an outage does not pile requests up.
-_TRY_AGAIN_SECONDS: Final = 1.0
+_LONGEST_PAUSE_SECONDS: Final = 2.0
 _BATCH_BYTES: Final = 256 * 1024
 # What a record's frame adds to its key, value and headers, generously.
 _OVERHEAD_BYTES: Final = 64 * 1024
@@ -67,6 +68,10 @@ class _BrokenError(Exception):
     """This producer is of no use any more; a new one may be."""
 
 
+class _RefusedError(Exception):
+    """A record was refused before it was queued; what refused it is the cause."""
+
+
 class KafkaProducer:
     """The producer of a process; `run` keeps one alive."""
 
@@ -80,10 +85,10 @@ class KafkaProducer:
         self._producer: AIOKafkaProducer | None = None
         self._usable = asyncio.Event()
         self._broken = asyncio.Event()
+        self._stopped = asyncio.Event()
         self._reachable = False
-        # Records that were not acknowledged in time and still may be, by topic and partition.
-        self._overdue: Counter[tuple[str, int]] = Counter()
-        self._try_again_at: dict[tuple[str, int], float] = {}
+        self._deadlines = Deadlines()
+        self._overdue = Overdue()
 
     @property
     def reachable(self) -> bool:
@@ -91,14 +96,14 @@ class KafkaProducer:
         return self._reachable and self._producer is not None
 
     async def run(self) -> None:
-        """Keep a producer alive until cancelled, whatever Kafka does.
+        """Keep a producer alive until stopped or cancelled, whatever Kafka does.
 
         Raises:
             TopicsRefusedError: The topics must not be used as they are.
         """
         pause = _FIRST_PAUSE_SECONDS
         async with asyncio.TaskGroup() as group:
-            while True:
+            while not self._stopped.is_set():
                 try:
                     producer = await self._start()
                 except TopicsRefusedError:
@@ -111,6 +116,8 @@ class KafkaProducer:
                     continue
                 pause = _FIRST_PAUSE_SECONDS
                 await self._watch(producer)
+                if self._stopped.is_set():
+                    return
                 _REBUILT.inc()
                 group.create_task(_close(producer, _CLOSE_SECONDS))
 
@@ -146,16 +153,18 @@ class KafkaProducer:
         """
         loop = asyncio.get_running_loop()
         began = loop.time()
+        deadline = began + timeout
         try:
-            async with asyncio.timeout(timeout):
-                while True:
-                    await self._usable.wait()
-                    try:
-                        await self._send(records, loop.time())
-                        break
-                    except _BrokenError:
-                        # Whoever reads drops repeats, and all records go again in order.
-                        continue
+            while True:
+                if not self._usable.is_set():
+                    async with asyncio.timeout_at(deadline):
+                        await self._usable.wait()
+                try:
+                    await self._send(records, deadline)
+                    break
+                except _BrokenError:
+                    # Whoever reads drops repeats, and all records go again in order.
+                    continue
         except TimeoutError as error:
             _OVERDUE.inc()
             raise NotDurableError(_SENTENCE, retry_after=_RETRY_AFTER) from error
@@ -163,7 +172,8 @@ class KafkaProducer:
         _SECONDS.observe(loop.time() - began)
 
     async def stop(self, seconds: float = _CLOSE_SECONDS) -> None:
-        """Flush what is on its way and close; `run` has ended before."""
+        """Flush what is on its way and close; `run` ends, if it has not before."""
+        self._stopped.set()
         producer, self._producer = self._producer, None
         self._usable.clear()
         if producer is not None:
@@ -196,108 +206,87 @@ class KafkaProducer:
         """Return when the producer is of no use any more."""
         # If this private task ends, aiokafka accepts records and never sends them.
         sender: asyncio.Task[None] = producer._sender.sender_task  # noqa: SLF001
-        broken = asyncio.ensure_future(self._broken.wait())
-        silent = 0.0
-        try:
-            while not (sender.done() or broken.done()) and silent < _SILENCE_SECONDS:
-                await asyncio.wait(
-                    {sender, broken},
-                    timeout=_CHECK_SECONDS,
-                    return_when=asyncio.FIRST_COMPLETED,
-                )
-                self._reachable = await _answers(producer)
-                silent = 0.0 if self._reachable else silent + _CHECK_SECONDS
-        finally:
+        async with asyncio.TaskGroup() as group:
+            silence = group.create_task(self._until_silent(producer))
+            broken = group.create_task(self._broken.wait())
+            await asyncio.wait({sender, silence, broken}, return_when=asyncio.FIRST_COMPLETED)
+            silent = silence.done()
+            silence.cancel()
             broken.cancel()
         self._producer = None
         self._reachable = False
         self._usable.clear()
         # What was overdue there is nobody's any more.
-        self._overdue, self._try_again_at = Counter(), {}
+        self._overdue = Overdue()
         if sender.done():
             _fail_what_waits(producer)
-        log.warning("kafka.producer_broken", sender_ended=sender.done(), silent_seconds=silent)
+        log.warning("kafka.producer_broken", sender_ended=sender.done(), silent=silent)
 
-    async def _send(self, records: Sequence[NewRecord], now: float) -> None:
+    async def _until_silent(self, producer: AIOKafkaProducer) -> None:
+        """Ask time and again whether Kafka answers; return when it has not for long."""
+        answered_at = time.monotonic()
+        while time.monotonic() - answered_at < _SILENCE_SECONDS:
+            await asyncio.sleep(_CHECK_SECONDS if self._reachable else _CHECK_AGAIN_SECONDS)
+            self._reachable = await answers(producer.client)
+            if self._reachable:
+                answered_at = time.monotonic()
+
+    async def _send(self, records: Sequence[NewRecord], deadline: float) -> None:
+        """Return once all are acknowledged.
+
+        Raises:
+            NotDurableError: They were refused, and would be again.
+            TimeoutError: They were not acknowledged in time.
+            _BrokenError: The producer has failed.
+        """
         producer = self._producer
         if producer is None or producer._sender.sender_task.done():  # noqa: SLF001 - see _watch
             raise self._break(producer)
         places = [self._place(record) for record in records]
-        if self._overdue:
-            self._refuse_if_stalled(places, now)
-        acknowledgements: list[asyncio.Future[object]] = []
-        try:
-            for record, (topic, partition) in zip(records, places, strict=True):
-                acknowledgements.append(
-                    await producer.send(
-                        topic,
-                        value=record.value,
-                        key=record.key,
-                        partition=partition,
-                        timestamp_ms=round(record.timestamp.timestamp() * 1000),
-                        headers=record.headers,
-                    )
-                )
-            await asyncio.wait(acknowledgements, return_when=asyncio.FIRST_EXCEPTION)
-        except (KafkaError, AssertionError) as error:
-            # Refused before it was queued: too large, no such partition, no permission.
-            _FAILED.inc()
-            log.error("kafka.record_refused", error=type(error).__name__)  # noqa: TRY400 - no text
-            raise NotDurableError(_SENTENCE, retry_after=_RETRY_AFTER) from error
-        finally:
-            failure = self._look_at(acknowledgements, places)
-        if failure is not None:
-            log.warning("kafka.producer_failed", error=type(failure).__name__)
-            raise self._break(producer) from failure
-
-    def _place(self, record: NewRecord) -> tuple[str, int]:
-        if record.partition is not None:
-            return record.topic, record.partition
-        assert record.key is not None
-        return record.topic, partition_of(record.key, self._partitions[record.topic])
-
-    def _refuse_if_stalled(self, places: Sequence[tuple[str, int]], now: float) -> None:
-        stalled = [place for place in places if self._overdue[place]]
-        if not stalled:
-            return
-        if any(now < self._try_again_at[place] for place in stalled):
+        now = asyncio.get_running_loop().time()
+        if self._overdue and not self._overdue.may_try(places, now):
             _REFUSED.inc()
             raise NotDurableError(_SENTENCE, retry_after=_RETRY_AFTER)
-        for place in stalled:
-            self._try_again_at[place] = now + _TRY_AGAIN_SECONDS
+        acknowledgements: list[asyncio.Future[object]] = []
+        try:
+            for record, place in zip(records, places, strict=True):
+                acknowledgement = await _enqueue(producer, record, place, deadline - now)
+                self._deadlines.watch(acknowledgement, deadline)
+                acknowledgements.append(acknowledgement)
+            if len(acknowledgements) == 1:
+                await acknowledgements[0]
+            else:
+                await asyncio.wait(acknowledgements, return_when=asyncio.FIRST_EXCEPTION)
+                _raise_first(acknowledgements)
+        except _RefusedError as error:
+            _FAILED.inc()
+            log.error("kafka.record_refused", error=type(error.__cause__).__name__)  # noqa: TRY400 - no text
+            raise NotDurableError(_SENTENCE, retry_after=_RETRY_AFTER) from error
+        except KafkaError as error:
+            log.warning("kafka.producer_failed", error=type(error).__name__)
+            raise self._break(producer) from error
+        finally:
+            self._look_at(producer, acknowledgements, places)
+
+    def _place(self, record: NewRecord) -> TopicPartition:
+        if record.partition is not None:
+            return TopicPartition(record.topic, record.partition)
+        assert record.key is not None
+        partition = partition_of(record.key, self._partitions[record.topic])
+        return TopicPartition(record.topic, partition)
 
     def _look_at(
         self,
+        producer: AIOKafkaProducer,
         acknowledgements: Sequence[asyncio.Future[object]],
-        places: Sequence[tuple[str, int]],
-    ) -> BaseException | None:
-        """Return a failure among them, if any; those that are open yet are overdue."""
-        failure: BaseException | None = None
-        for acknowledgement, place in zip(acknowledgements, places, strict=False):
-            if acknowledgement.done():
-                failure = acknowledgement.exception() or failure
-            else:
-                self._note_overdue(acknowledgement, place)
-        return failure
-
-    def _note_overdue(
-        self, acknowledgement: asyncio.Future[object], place: tuple[str, int]
+        places: Sequence[TopicPartition],
     ) -> None:
-        overdue, try_again_at = self._overdue, self._try_again_at
-
-        def settled(ended: asyncio.Future[object]) -> None:
-            if not ended.cancelled():
-                # Somebody has to look, or asyncio complains that nobody did.
-                ended.exception()
-            overdue[place] -= 1
-            if overdue[place] <= 0:
-                del overdue[place]
-                try_again_at.pop(place, None)
-
-        overdue[place] += 1
-        again_at = asyncio.get_running_loop().time() + _TRY_AGAIN_SECONDS
-        try_again_at.setdefault(place, again_at)
-        acknowledgement.add_done_callback(settled)
+        """Note what is overdue among them; no one else waits for any of them."""
+        for acknowledgement, place in zip(acknowledgements, places, strict=False):
+            open_yet = acknowledgement.cancel() or acknowledgement.cancelled()
+            if open_yet or isinstance(acknowledgement.exception(), TimeoutError):
+                now = asyncio.get_running_loop().time()
+                self._overdue.note(producer, place, now)
 
     def _break(self, producer: AIOKafkaProducer | None) -> _BrokenError:
         # What an earlier producer left behind says nothing about this one.
@@ -307,12 +296,50 @@ class KafkaProducer:
         return _BrokenError()
 
 
-async def _answers(producer: AIOKafkaProducer) -> bool:
+async def _enqueue(
+    producer: AIOKafkaProducer, record: NewRecord, place: TopicPartition, seconds: float
+) -> asyncio.Future[object]:
+    """Put a record into a batch; what is returned is done once that is acknowledged.
+
+    Raises:
+        TimeoutError: There was no room in so many seconds.
+        _RefusedError: It is too large, or there is no such partition.
+    """
     try:
-        async with asyncio.timeout(_CHECK_PATIENCE_SECONDS):
-            return bool(await producer.client.force_metadata_update())
-    except (TimeoutError, KafkaError):
-        return False
+        if record.partition is None and len(record.value or b"") < _BATCH_BYTES:
+            # What `send` does besides is to check what is known here, at twice the cost: that the
+            # record is not too large, and that the topic has the partition.
+            return await producer._message_accumulator.add_message(  # noqa: SLF001 - see above
+                place,
+                record.key,
+                record.value,
+                seconds,
+                timestamp_ms=_milliseconds(record.timestamp),
+                headers=record.headers,
+            )
+        async with asyncio.timeout(seconds):
+            return await producer.send(
+                place.topic,
+                value=record.value,
+                key=record.key,
+                partition=place.partition,
+                timestamp_ms=_milliseconds(record.timestamp),
+                headers=record.headers,
+            )
+    except KafkaTimeoutError as error:
+        raise TimeoutError from error
+    except (KafkaError, AssertionError) as error:
+        raise _RefusedError from error
+
+
+def _milliseconds(moment: datetime) -> int:
+    return round(moment.timestamp() * 1000)
+
+
+def _raise_first(acknowledgements: Sequence[asyncio.Future[object]]) -> None:
+    for acknowledgement in acknowledgements:
+        if acknowledgement.done():
+            acknowledgement.result()
 
 
 async def _close(producer: AIOKafkaProducer, seconds: float) -> None:

@@ -10,6 +10,8 @@ import pytest
 from tests.contract.test_broker import PARTITIONS, TOPIC, Handler, Kafka, new, running
 from tests.support.processes import freeze
 
+from gateway.embedded import Noida, Server
+from gateway.embedded.ports import free_port
 from gateway.errors import NotDurableError
 
 
@@ -82,6 +84,26 @@ async def test_a_broker_that_died_and_came_back_is_used_again(own_broker):
         await own_broker.start()
         assert await produced(producer, within=20) < 15
         await handler.until(lambda: b"again" in handler.values())
+
+
+async def test_brokers_that_moved_are_found_through_the_other_addresses(
+    own_broker,
+):
+    other = Server(Noida(own_broker.kind.directory.path), port=free_port())
+    handler = Handler()
+    kafka = Kafka(f"{own_broker.address},{other.kind.address(other.port)}")
+    producer, consumer = kafka.producer(), kafka.consumer(handler, topic=TOPIC)
+    async with running(producer, consumer):
+        await producer.produce_all([new(b"key", b"before")])
+        await handler.until(lambda: handler.values() == [b"before"])
+        # The clients know one broker, and it does not come back where it was.
+        await own_broker.stop()
+        await other.start()
+        try:
+            assert await produced(producer, within=20) < 15
+            await handler.until(lambda: b"again" in handler.values())
+        finally:
+            await other.stop()
 
 
 async def test_the_consumer_finds_out_that_the_broker_lost_its_log(own_broker):
