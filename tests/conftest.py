@@ -5,13 +5,15 @@
 | `database_url` | a fresh database with the present schema, dropped afterwards |
 | `empty_database_url` | the same without any schema |
 | `kafka_bootstrap` | a fresh broker |
+| `apache_kafka` | a cluster of Apache Kafka, each node to kill and freeze |
 | `own_postgres`, `own_broker` | servers of the test's own, to kill and start again |
 | `receiver` | a local HTTP endpoint that records and misbehaves |
 | `clock` | time that stands still |
 
 Whoever asks for a server is marked `integration` (and `kafka`) by that, and may use loopback
 sockets; so may tests marked `e2e`. With DATABASE_URL or KAFKA_BOOTSTRAP_SERVERS set, `database_url`
-and `kafka_bootstrap` use those servers.
+and `kafka_bootstrap` use those servers. With `--apache-kafka 3`, `kafka_bootstrap` is a cluster of
+so many nodes, started once; without, tests that need such a cluster are skipped.
 """
 
 import asyncio
@@ -27,15 +29,27 @@ from tests.support.external_kafka import ExternalKafkaTopics
 from tests.support.loop_thread import LoopThread
 from tests.support.receiver import Receiver
 
-from gateway.embedded import ExternalPostgres, Noida, Postgres, Server
+from gateway.embedded import ApacheCluster, ExternalPostgres, Noida, Postgres, Server
 
 _LOOPBACK = ["127.0.0.1", "::1", "localhost"]
 _USES_POSTGRES = {"databases", "own_postgres"}
-_USES_KAFKA = {"kafka_bootstrap", "own_broker"}
+_USES_KAFKA = {"kafka_bootstrap", "own_broker", "apache_kafka"}
 _USES_LOOPBACK = {"receiver"}
+
+_JARS = Path(__file__).parents[1] / ".tools" / "kafka"
 
 _DATABASE_URL = pytest.StashKey[str | None]()
 _KAFKA = pytest.StashKey[str | None]()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--apache-kafka",
+        type=int,
+        default=0,
+        metavar="N",
+        help="use N nodes of Apache Kafka for tests marked kafka (needs Java and Maven)",
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -52,7 +66,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             item.add_marker(pytest.mark.integration)
         if uses & _USES_KAFKA:
             item.add_marker(pytest.mark.kafka)
-            if config.stash[_KAFKA]:
+            if config.stash[_KAFKA] or config.getoption("--apache-kafka"):
                 # They share its topics, so they run one after the other.
                 item.add_marker(pytest.mark.xdist_group("kafka"))
         served = any(item.get_closest_marker(mark) for mark in ("integration", "e2e"))
@@ -142,9 +156,25 @@ async def own_postgres(server_directory: Path) -> AsyncIterator[Server[Postgres]
 
 
 @pytest.fixture(scope="session")
-def external_kafka(pytestconfig: pytest.Config, loop_thread: LoopThread) -> ExternalKafkaTopics:
-    given = pytestconfig.stash[_KAFKA]
-    assert given is not None
+def apache_kafka(
+    pytestconfig: pytest.Config, loop_thread: LoopThread, server_directory: Path
+) -> Iterator[ApacheCluster]:
+    """One cluster for all tests; whoever kills or freezes a node brings it back."""
+    brokers = pytestconfig.getoption("--apache-kafka")
+    if not brokers or pytestconfig.stash[_KAFKA]:
+        pytest.skip("`make test-kafka` runs it, on a cluster of its own")
+    cluster = ApacheCluster(server_directory / "apache-kafka", cache=_JARS, brokers=brokers)
+    loop_thread.run(cluster.start())
+    yield cluster
+    loop_thread.run(cluster.stop())
+
+
+@pytest.fixture(scope="session")
+def external_kafka(request: pytest.FixtureRequest, loop_thread: LoopThread) -> ExternalKafkaTopics:
+    given = request.config.stash[_KAFKA]
+    if given is None:
+        cluster: ApacheCluster = request.getfixturevalue("apache_kafka")
+        given = cluster.address
     topics = ExternalKafkaTopics(given)
     loop_thread.run(topics.require_none())
     return topics
@@ -154,10 +184,9 @@ def external_kafka(pytestconfig: pytest.Config, loop_thread: LoopThread) -> Exte
 def kafka_bootstrap(
     request: pytest.FixtureRequest, loop_thread: LoopThread, server_directory: Path
 ) -> Iterator[str]:
-    given = request.config.stash[_KAFKA]
-    if given:
+    if request.config.stash[_KAFKA] or request.config.getoption("--apache-kafka"):
         topics: ExternalKafkaTopics = request.getfixturevalue("external_kafka")
-        yield given
+        yield topics.bootstrap_servers
         loop_thread.run(topics.clear())
     else:
         # A fresh one takes ten milliseconds.

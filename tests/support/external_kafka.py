@@ -14,7 +14,7 @@ class ExternalKafkaTopics:
     """Deletes the gateway's topics between tests, which all use the same names."""
 
     def __init__(self, bootstrap_servers: str) -> None:
-        self._bootstrap_servers = bootstrap_servers
+        self.bootstrap_servers = bootstrap_servers
 
     async def require_none(self) -> None:
         """Fail where there are any that no test made: they may be somebody's."""
@@ -32,7 +32,7 @@ class ExternalKafkaTopics:
                 await asyncio.sleep(_POLL_SECONDS)
 
     async def _change(self, *, delete: bool) -> list[str]:
-        admin = AIOKafkaAdminClient(bootstrap_servers=self._bootstrap_servers)
+        admin = AIOKafkaAdminClient(bootstrap_servers=self.bootstrap_servers)
         await admin.start()
         try:
             topics = [name for name in await admin.list_topics() if name.startswith(_OURS)]

@@ -5,6 +5,7 @@ knows nothing but `DATABASE_URL` and `KAFKA_BOOTSTRAP_SERVERS`, and where a pers
 `ExternalPostgres` and `ExternalKafka` stand in for the servers.
 """
 
+from gateway.embedded.apache_cluster import ApacheCluster
 from gateway.embedded.apache_kafka import ApacheKafka
 from gateway.embedded.errors import EmbeddedError
 from gateway.embedded.external import ExternalKafka, ExternalPostgres
@@ -15,6 +16,7 @@ from gateway.embedded.server import Server
 from gateway.embedded.supervisor import Supervisor, ending_signals
 
 __all__ = [
+    "ApacheCluster",
     "ApacheKafka",
     "EmbeddedError",
     "ExternalKafka",

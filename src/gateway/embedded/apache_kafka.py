@@ -3,7 +3,8 @@
 import base64
 import signal
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -15,12 +16,26 @@ from gateway.embedded.kafka_metadata import broker_answers
 from gateway.embedded.ports import free_port
 from gateway.embedded.server import Launch, run_to_the_end
 
-_NODE: Final = 1
+# Several share a laptop: one collector thread, and no second compiler behind the first.
+_FRUGAL: Final = ("-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")
 _REMEDY: Final = "A broker of your own can be named in KAFKA_BOOTSTRAP_SERVERS."
 
 
+@dataclass(frozen=True, slots=True)
+class Seat:
+    """A node's place in a cluster: its number among all nodes' controller ports, by number."""
+
+    cluster: str
+    node: int
+    controllers: Mapping[int, int]
+
+
 class ApacheKafka:
-    """A single node in KRaft mode, broker and controller in one."""
+    """One node in KRaft mode, broker and controller in one: a cluster of its own, or a seat in one.
+
+    A cluster keeps as many copies of everything as it has nodes, three at most, and takes nothing
+    that is not on two of them where there are three.
+    """
 
     # It tidies up at leisure; a kill would lose nothing either.
     ending: Sequence[Step] = (Step(signal.SIGTERM, 15),)
@@ -28,19 +43,23 @@ class ApacheKafka:
     passing_reasons: Sequence[str] = ("Address already in use",)
     remedy: str = _REMEDY
 
-    def __init__(self, directory: Path, *, cache: Path, heap: str = "512m") -> None:
+    def __init__(
+        self, directory: Path, *, cache: Path, heap: str = "512m", seat: Seat | None = None
+    ) -> None:
         """Describe a broker.
 
         Args:
             directory: Where all its files go; made if need be, kept when the broker ends.
             cache: Where Kafka's jars are kept for the next time (54 MB).
             heap: Java's largest heap, as `-Xmx` takes it.
+            seat: Its place in a cluster; without one it is alone.
         """
         self.directory = ServerDirectory(directory)
-        self._data = self.directory.path / "data"
+        self.data = self.directory.path / "data"
         self._properties = self.directory.path / "server.properties"
         self._cache = cache.absolute()
         self._heap = heap
+        self._seat = seat
         self._java: list[str | Path] = []
 
     def address(self, port: int) -> str:
@@ -55,11 +74,11 @@ class ApacheKafka:
         """
         java = find_program("java")
         jars = await bring_jars(self._cache)
-        self._java = [java, f"-Xmx{self._heap}", "-cp", f"{jars}/*"]
-        if (self._data / "meta.properties").exists():
+        self._java = [java, f"-Xmx{self._heap}", *_FRUGAL, "-cp", f"{jars}/*"]
+        if (self.data / "meta.properties").exists():
             return
         self._write_properties(free_port())
-        cluster = _random_uuid()
+        cluster = self._seat.cluster if self._seat else random_uuid()
         command = [
             *(*self._java, "kafka.tools.StorageTool", "format"),
             *("-t", cluster, "-c", self._properties),
@@ -80,34 +99,45 @@ class ApacheKafka:
         return await broker_answers("127.0.0.1", port)
 
     def _write_properties(self, port: int) -> None:
-        controller = free_port()
-        while controller == port:
-            controller = free_port()
+        node = self._seat.node if self._seat else 1
+        controllers = self._seat.controllers if self._seat else {node: _another_port(port)}
+        copies = min(3, len(controllers))
+        voters = ",".join(f"{number}@127.0.0.1:{at}" for number, at in controllers.items())
         properties = {
             "process.roles": "broker,controller",
-            "node.id": _NODE,
-            "controller.quorum.voters": f"{_NODE}@127.0.0.1:{controller}",
-            "listeners": f"PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}",
+            "node.id": node,
+            "controller.quorum.voters": voters,
+            "listeners": f"PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controllers[node]}",
             "advertised.listeners": f"PLAINTEXT://127.0.0.1:{port}",
             "controller.listener.names": "CONTROLLER",
             "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
-            "log.dirs": self._data,
-            # There is one node, so there is one replica of everything.
-            "default.replication.factor": 1,
-            "offsets.topic.replication.factor": 1,
-            "transaction.state.log.replication.factor": 1,
-            "transaction.state.log.min.isr": 1,
-            "share.coordinator.state.topic.replication.factor": 1,
-            "share.coordinator.state.topic.min.isr": 1,
+            "log.dirs": self.data,
+            "default.replication.factor": copies,
+            "min.insync.replicas": max(1, copies - 1),
+            "offsets.topic.replication.factor": copies,
+            # Few groups and nothing transactional: fifty partitions each would be empty files.
+            "offsets.topic.num.partitions": 3,
+            "transaction.state.log.num.partitions": 3,
+            "transaction.state.log.replication.factor": copies,
+            "transaction.state.log.min.isr": max(1, copies - 1),
+            "share.coordinator.state.topic.replication.factor": copies,
+            "share.coordinator.state.topic.min.isr": max(1, copies - 1),
             "group.initial.rebalance.delay.ms": 0,
             # Topics are made by the gateway, with its settings, or not at all.
             "auto.create.topics.enable": "false",
+            "log.segment.delete.delay.ms": 1000,
         }
         text = "".join(f"{name}={value}\n" for name, value in properties.items())
         self._properties.write_text(text)
 
 
-def _random_uuid() -> str:
+def _another_port(port: int) -> int:
+    while (other := free_port()) == port:
+        pass
+    return other
+
+
+def random_uuid() -> str:
     """Return a cluster id as Kafka writes them; one that begins with a dash reads as an option."""
     while True:
         text = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")

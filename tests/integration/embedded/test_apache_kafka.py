@@ -1,14 +1,12 @@
 """`make test-kafka` runs the slow one of these: it starts Apache Kafka three times."""
 
 import os
-import shutil
 import signal
 from pathlib import Path
 
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
-from tests.support.environment import environment
 
 from gateway.embedded import ApacheKafka, EmbeddedError, Server
 
@@ -20,11 +18,11 @@ _PARTITION = TopicPartition(_TOPIC, 0)
 
 
 @pytest.mark.kafka
-@pytest.mark.skipif(
-    not (environment().get("KAFKA_BOOTSTRAP_SERVERS") and shutil.which("java")),
-    reason="`make test-kafka` runs it",
-)
-async def test_a_kill_loses_nothing_that_was_acknowledged(server_directory: Path):
+async def test_a_kill_loses_nothing_that_was_acknowledged(
+    pytestconfig: pytest.Config, server_directory: Path
+):
+    if not pytestconfig.getoption("--apache-kafka"):
+        pytest.skip("`make test-kafka` runs it")
     server = Server(ApacheKafka(server_directory / "apache", cache=_CACHE, heap="256m"))
     address = await server.start()
     admin = AIOKafkaAdminClient(bootstrap_servers=address)
