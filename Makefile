@@ -11,7 +11,7 @@ IMAGE ?= channel-gateway
 
 .DEFAULT_GOAL := help
 .PHONY: help install run test check lint types imports spelling dependencies lock contracts-drift \
-	format contracts migrate bench test-kafka test-faults image
+	format contracts migrate bench test-kafka test-faults test-container containers image sbom
 
 help: ## List these verbs
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' Makefile
@@ -26,7 +26,7 @@ run: install ## Start the whole gateway with a sandbox and a demo conversation; 
 test: install ## Run all tests, with their own PostgreSQL and broker
 	@$(BIN)/pytest --numprocesses 2 --dist loadgroup $(PYTEST_ARGS)
 
-check: lint types imports spelling dependencies lock contracts-drift ## Check style, types, imports, spelling, lock and contracts
+check: lint types imports spelling dependencies lock contracts-drift containers ## Check style, types, imports, spelling, lock, contracts and containers
 
 lint: install ## Check style and formatting
 	@$(BIN)/ruff check
@@ -51,6 +51,10 @@ lock: install
 contracts-drift: install
 	@$(BIN)/python scripts/contracts.py --check
 
+containers: install ## Check the Dockerfile and the compose files
+	@$(BIN)/hadolint Dockerfile
+	@$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec compose.yaml compose.three-brokers.yaml
+
 format: install ## Format the code and mend what can be mended by itself
 	@$(BIN)/ruff check --fix-only
 	@$(BIN)/ruff format
@@ -64,11 +68,21 @@ migrate: install ## Bring the database of DATABASE_URL to this release's schema
 bench: install ## Measure all, or the parts that ARGS names; docs/benchmarks.md says how
 	@$(BIN)/python -m benchmarks $(ARGS)
 
-test-kafka: install ## Run the tests that use a broker against Apache Kafka (needs Java and Maven)
-	@$(BIN)/python scripts/with_apache_kafka.py $(BIN)/pytest -m kafka $(PYTEST_ARGS)
+test-kafka: install ## Run the tests that use a broker against Apache Kafka on three nodes (Java and Maven)
+	@$(BIN)/python scripts/java_and_maven.py
+	@$(BIN)/pytest -m kafka --apache-kafka 3 $(PYTEST_ARGS)
 
 test-faults: install ## Run the fault tests alone: kills and freezes under a running gateway
 	@$(BIN)/pytest -m faults $(PYTEST_ARGS)
 
+test-container: install ## Build the image's files without a container engine and run every role there (Linux, root)
+	@$(BIN)/pytest -m container $(PYTEST_ARGS)
+
 image: ## Build the container image
-	docker build --tag $(IMAGE) .
+	docker build --build-arg REVISION=$$(git rev-parse HEAD) --tag $(IMAGE) .
+
+sbom: install ## Write what the image is made of to build/sbom.cdx.json (CycloneDX)
+	@mkdir -p build
+	@$(UV) export --frozen --offline --quiet --preview-features sbom-export --format cyclonedx1.5 \
+		--no-default-groups --output-file build/sbom.cdx.json
+	@echo build/sbom.cdx.json
