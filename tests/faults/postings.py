@@ -16,8 +16,8 @@ from tests.faults.ledger import Ledger
 
 # As long as Meta waits for an answer.
 PATIENCE_SECONDS = 5.0
-_FIRST_PAUSE = 0.1
-_LONGEST_PAUSE = 1.0
+_FIRST_PAUSE = 0.2
+_LONGEST_PAUSE = 2.0
 
 
 @dataclass(frozen=True)

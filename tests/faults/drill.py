@@ -1,0 +1,70 @@
+"""A `gateway dev` of a test's own, with traffic through it and somebody who strikes at it."""
+
+import asyncio
+import random
+import tempfile
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+from tests.e2e.stack import Gateway, start, stop
+from tests.faults.blows import Blows
+from tests.faults.deployment import Deployment
+from tests.faults.ledger import Ledger
+from tests.faults.traffic import Plan, Traffic
+
+
+@dataclass(frozen=True)
+class Drill:
+    deployment: Deployment
+    ledger: Ledger
+    traffic: Traffic
+    blows: Blows
+
+    async def run(
+        self, strike: Callable[[asyncio.Event], Awaitable[None]], *, webhooks: int
+    ) -> None:
+        """Let people write and somebody strike until all has been written, answered and heard."""
+        over = asyncio.Event()
+
+        async def write() -> None:
+            try:
+                await self.traffic.run(webhooks=webhooks)
+            finally:
+                over.set()
+
+        async with asyncio.TaskGroup() as group:
+            group.create_task(write())
+            group.create_task(_await(strike(over)))
+
+
+@asynccontextmanager
+async def drill(plan: Plan) -> AsyncIterator[Drill]:
+    """Start everything; the people of the plan are there, and nobody has written yet."""
+    with tempfile.TemporaryDirectory(prefix="gateway-drill-") as name:
+        directory = Path(name)
+        # PostgreSQL runs as a user of its own.
+        directory.chmod(0o711)
+        process = await asyncio.to_thread(start, directory, "--no-demo")
+        try:
+            async with httpx.AsyncClient() as client:
+                gateway = Gateway(directory, process, client, client)
+                deployment, ledger = Deployment.of(gateway.description), Ledger()
+                traffic = Traffic(deployment, ledger, plan)
+                await traffic.prepare()
+                blows = Blows(
+                    deployment,
+                    ledger,
+                    gateway.pid,
+                    lambda role: str(gateway.description["ops_urls"][role]),
+                    random.Random(plan.seed),
+                )
+                yield Drill(deployment, ledger, traffic, blows)
+        finally:
+            assert await asyncio.to_thread(stop, process) == 0
+
+
+async def _await(work: Awaitable[None]) -> None:
+    await work
