@@ -339,7 +339,7 @@ class Stage:
         }
         common = {
             "PATH": environment().get("PATH", os.defpath),
-            "PYTHONPATH": str(_ROOT),
+            "PYTHONPATH": os.pathsep.join((str(_ROOT), str(_ROOT / "src"))),
             "ENVIRONMENT": "development",
             "DATABASE_URL": database_url,
             "KAFKA_BOOTSTRAP_SERVERS": self.kafka,
