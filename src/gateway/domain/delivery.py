@@ -181,4 +181,6 @@ def printable(body: bytes, *, secrets: tuple[str, ...] = ()) -> str:
         if secret:
             text = text.replace(secret, "[masked]")
     text = text[:ANSWER_BYTES_KEPT]
+    if text.isprintable():
+        return text
     return "".join(c if c.isprintable() or c in "\n\t" else "�" for c in text)

@@ -1,32 +1,45 @@
 """A client for addresses that the operator chose: Graph's, or a sandbox's."""
 
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
-from functools import partial
 from ssl import SSLContext
-from typing import Final
+from typing import Any, Final
 
-import httpcore
 import httpx
 
-from gateway.net.kept import KEEPALIVE_SECONDS, KeptConnections
+from gateway.net.lean import ExchangeFailedError, LeanConnections, NotConnectedError, Origin
 
 _CONNECT_SECONDS: Final = 4.0
-# httpx's exceptions have the names of those that they stand for.
-_EXCEPTIONS: Final = {
-    inner: getattr(httpx, inner.__name__)
-    for inner in (
-        httpcore.ConnectTimeout,
-        httpcore.ReadTimeout,
-        httpcore.WriteTimeout,
-        httpcore.ConnectError,
-        httpcore.ReadError,
-        httpcore.WriteError,
-        httpcore.LocalProtocolError,
-        httpcore.RemoteProtocolError,
-        httpcore.UnsupportedProtocol,
-    )
-}
+# Whoever calls has a limit of its own, and none is higher.
+_MAX_ANSWER_BYTES: Final = 1024 * 1024
+_PORTS: Final = {"http": 80, "https": 443}
+
+
+class OperatorClient(httpx.AsyncClient):
+    """A client that sends what it is given, once, and keeps nothing of the answer.
+
+    httpx's own `send` would look for credentials, redirects, cookies and hooks, none of which
+    exist here, at a cost that is higher than the exchange's. Answers are read whole, up to a
+    little more than a mebibyte, so `stream` makes no difference.
+    """
+
+    def __init__(self) -> None:
+        transport = _LeanTransport(httpx.create_ssl_context(trust_env=False))
+        super().__init__(
+            transport=transport,
+            follow_redirects=False,
+            trust_env=False,
+            timeout=None,
+            headers={"Accept-Encoding": "identity", "User-Agent": "channel-gateway"},
+        )
+        self._lean_transport = transport
+
+    async def send(self, request: httpx.Request, **_options: Any) -> httpx.Response:  # noqa: ANN401 - httpx's options, which have no meaning here
+        """Send a request and return its answer.
+
+        Raises:
+            httpx.ConnectError: Nothing has left.
+            httpx.ReadError: No answer that could be read.
+        """
+        return await self._lean_transport.handle_async_request(request)
 
 
 def operator_http_client() -> httpx.AsyncClient:
@@ -34,81 +47,42 @@ def operator_http_client() -> httpx.AsyncClient:
 
     It has a time-out for connecting alone: whoever calls sets the whole call's.
     """
-    return httpx.AsyncClient(
-        transport=_KeptTransport(httpx.create_ssl_context(trust_env=False)),
-        follow_redirects=False,
-        trust_env=False,
-        timeout=httpx.Timeout(None, connect=_CONNECT_SECONDS),
-        headers={"Accept-Encoding": "identity", "User-Agent": "channel-gateway"},
-    )
+    return OperatorClient()
 
 
-class _KeptTransport(httpx.AsyncBaseTransport):
+class _LeanTransport(httpx.AsyncBaseTransport):
     def __init__(self, ssl_context: SSLContext) -> None:
         self._ssl_context = ssl_context
-        self._places: dict[tuple[str, str, int | None], KeptConnections] = {}
+        self._places: dict[tuple[str, str, int | None], LeanConnections] = {}
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        assert isinstance(request.stream, httpx.AsyncByteStream)
-        inner = httpcore.Request(
-            request.method,
-            httpcore.URL(
-                scheme=request.url.raw_scheme,
-                host=request.url.raw_host,
-                port=request.url.port,
-                target=request.url.raw_path,
-            ),
-            headers=request.headers.raw,
-            content=request.stream,
-            extensions=request.extensions,
-        )
-        stack = AsyncExitStack()
+        url = request.url
         try:
-            response = await stack.enter_async_context(self._place(request).exchange(inner))
-        except tuple(_EXCEPTIONS) as error:
-            raise _EXCEPTIONS[type(error)](str(error), request=request) from error
+            answer = await self._place(url).exchange(
+                request.method.encode(), url.raw_path, request.headers.raw, await request.aread()
+            )
+        except NotConnectedError as error:
+            raise httpx.ConnectError(str(error), request=request) from error
+        except ExchangeFailedError as error:
+            raise httpx.ReadError(str(error), request=request) from error
         return httpx.Response(
-            response.status,
-            headers=response.headers,
-            stream=_Body(response, stack),
-            extensions=response.extensions,
+            answer.status,
+            headers=answer.headers,
+            stream=httpx.ByteStream(answer.body),
+            request=request,
         )
 
     async def aclose(self) -> None:
         for place in self._places.values():
-            await place.aclose()
+            place.close()
 
-    def _place(self, request: httpx.Request) -> KeptConnections:
-        url = request.url
+    def _place(self, url: httpx.URL) -> LeanConnections:
         key = (url.scheme, url.host, url.port)
         place = self._places.get(key)
         if place is None:
-            origin = httpcore.URL(
-                scheme=url.raw_scheme, host=url.raw_host, port=url.port, target="/"
-            ).origin
-            connect = partial(
-                httpcore.AsyncHTTPConnection,
-                origin,
-                ssl_context=self._ssl_context,
-                keepalive_expiry=KEEPALIVE_SECONDS,
+            context = self._ssl_context if url.scheme == "https" else None
+            origin = Origin(url.host, url.port or _PORTS[url.scheme], context)
+            place = self._places[key] = LeanConnections(
+                origin, connect_seconds=_CONNECT_SECONDS, limit=_MAX_ANSWER_BYTES
             )
-            place = self._places[key] = KeptConnections(connect)
         return place
-
-
-class _Body(httpx.AsyncByteStream):
-    """An answer's body; its end gives the connection back."""
-
-    def __init__(self, response: httpcore.Response, stack: AsyncExitStack) -> None:
-        self._response = response
-        self._stack = stack
-
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        try:
-            async for chunk in self._response.aiter_stream():
-                yield chunk
-        except tuple(_EXCEPTIONS) as error:
-            raise _EXCEPTIONS[type(error)](str(error)) from error
-
-    async def aclose(self) -> None:
-        await self._stack.aclose()
