@@ -1,5 +1,6 @@
 """One call: started only while it may be, ended within its budget, counted and logged."""
 
+import logging
 import time
 from collections.abc import Mapping
 from typing import Final
@@ -9,6 +10,7 @@ import structlog
 from gateway.db.deliveries import Delivery
 from gateway.db.leases import ShardLeases
 from gateway.domain.delivery import (
+    Accepted,
     Answer,
     NotStarted,
     Outcome,
@@ -63,7 +65,11 @@ class Caller:
         outcome = answer.outcome.name
         ATTEMPTS.labels(delivery.target_kind, outcome).inc()
         SECONDS.labels(delivery.target_kind).observe(answer.milliseconds / 1000)
-        log.info(
+        # Most go well, and their attempts stand in the database; a line for each would cost more
+        # than the call.
+        level = logging.DEBUG if isinstance(answer.outcome, Accepted) else logging.INFO
+        log.log(
+            level,
             "delivery.attempted",
             delivery_id=delivery.id,
             account_id=delivery.account_id,

@@ -1,12 +1,15 @@
 """Messages and actions to people, through Graph."""
 
 import time
+from collections import OrderedDict
 from dataclasses import replace
 from datetime import timedelta
 from typing import Final
 
 import structlog
 
+from gateway.db.channels import Channel
+from gateway.db.meta_apps import MetaApp
 from gateway.db.secrets import KeyRing, UndecryptableError
 from gateway.domain.delivery import Answer, NotAttempted, Retry, SendError, Throttle, Unknown
 from gateway.messaging.page_access import page_access
@@ -14,6 +17,9 @@ from gateway.meta.graph import GraphClient, PageAccess
 from gateway.meta.sending import PageAction, PageMessage
 from gateway.sender.attempts import Attempt
 from gateway.sender.metrics import GRAPH_ERRORS
+
+# Pages whose secrets stay open.
+_PAGES_KEPT: Final = 1000
 
 log = structlog.get_logger()
 
@@ -38,6 +44,8 @@ class GraphTransport:
     def __init__(self, graph: GraphClient, *, keyring: KeyRing) -> None:
         self._graph = graph
         self._keyring = keyring
+        # Opening secrets for each call would cost more than its JSON.
+        self._opened: OrderedDict[str, tuple[Channel, MetaApp, PageAccess]] = OrderedDict()
 
     async def send(self, attempt: Attempt, *, seconds: float) -> Answer:
         """Send a message or show an action."""
@@ -45,7 +53,7 @@ class GraphTransport:
         if channel is None or app is None or recipient is None:
             return Answer(outcome=NotAttempted(NOTHING_TO_SEND))
         try:
-            access = page_access(self._keyring, channel, app)
+            access = self._access(channel, app)
         except UndecryptableError:
             log.error("secret.undecryptable", channel_id=channel.id)  # noqa: TRY400 - no traceback: it might show the secret
             return Answer(outcome=NotAttempted(UNREADABLE_SECRET))
@@ -58,6 +66,22 @@ class GraphTransport:
         if answer.fault_code is not None:
             GRAPH_ERRORS.labels(answer.fault_code).inc()
         return answer
+
+    def _access(self, channel: Channel, app: MetaApp) -> PageAccess:
+        """Return a Page's access, opened anew when its channel or app has changed.
+
+        Raises:
+            UndecryptableError: A secret cannot be read.
+        """
+        known = self._opened.get(channel.id)
+        if known is not None and known[:2] == (channel, app):
+            self._opened.move_to_end(channel.id)
+            return known[2]
+        access = page_access(self._keyring, channel, app)
+        self._opened[channel.id] = (channel, app, access)
+        if len(self._opened) > _PAGES_KEPT:
+            self._opened.popitem(last=False)
+        return access
 
     async def _send(
         self, access: PageAccess, attempt: Attempt, contact_id: str, budget: timedelta
