@@ -1,0 +1,93 @@
+"""A Graph that takes its time over each send and remembers what it was sent.
+
+    python -m benchmarks.slow_graph PORT MILLISECONDS
+
+`POST` anything: an answer of Graph's Send API, so many milliseconds later. `GET /journal`: every
+send, in the order of arrival, as `[seconds, recipient, metadata, text]`, with the machine's
+monotonic clock. One small protocol and no framework, so that it costs next to nothing beside what
+is measured.
+"""
+
+import asyncio
+import json
+import sys
+import time
+from typing import Final, cast
+
+import uvloop
+
+_HEAD_END: Final = b"\r\n\r\n"
+_LENGTH: Final = b"content-length:"
+
+
+class SlowGraph:
+    """What all connections share."""
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+        self.arrivals: list[tuple[float, bytes]] = []
+
+    def journal(self) -> bytes:
+        """Return all sends as JSON."""
+        rows = []
+        for at, raw in self.arrivals:
+            body = json.loads(raw)
+            message = body.get("message") or {}
+            rows.append((at, body["recipient"]["id"], message.get("metadata"), message.get("text")))
+        return json.dumps(rows).encode()
+
+
+class _Connection(asyncio.Protocol):
+    def __init__(self, graph: SlowGraph) -> None:
+        self._graph = graph
+        self._received = bytearray()
+        self._transport: asyncio.Transport | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        # uvloop's transports are of no class of asyncio's.
+        self._transport = cast("asyncio.Transport", transport)
+
+    def data_received(self, data: bytes) -> None:
+        self._received += data
+        while (head_end := self._received.find(_HEAD_END)) >= 0:
+            head = bytes(self._received[:head_end])
+            body_at = head_end + len(_HEAD_END)
+            end = body_at + _content_length(head)
+            if len(self._received) < end:
+                return
+            body = bytes(self._received[body_at:end])
+            del self._received[:end]
+            self._take(head, body)
+
+    def _take(self, head: bytes, body: bytes) -> None:
+        if head.startswith(b"GET "):
+            self._answer(self._graph.journal())
+            return
+        arrivals = self._graph.arrivals
+        arrivals.append((time.monotonic(), body))
+        answer = b'{"recipient_id":"1","message_id":"m_%d"}' % len(arrivals)
+        asyncio.get_running_loop().call_later(self._graph.seconds, self._answer, answer)
+
+    def _answer(self, body: bytes) -> None:
+        assert self._transport is not None
+        if not self._transport.is_closing():
+            self._transport.write(
+                b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%b"
+                % (len(body), body)
+            )
+
+
+def _content_length(head: bytes) -> int:
+    lines = head.lower().split(b"\r\n")
+    return next((int(line[len(_LENGTH) :]) for line in lines if line.startswith(_LENGTH)), 0)
+
+
+async def _serve(port: int, seconds: float) -> None:
+    graph = SlowGraph(seconds)
+    loop = asyncio.get_running_loop()
+    server = await loop.create_server(lambda: _Connection(graph), "127.0.0.1", port, backlog=2000)
+    await server.serve_forever()
+
+
+if __name__ == "__main__":
+    uvloop.run(_serve(int(sys.argv[1]), float(sys.argv[2]) / 1000))
