@@ -1,7 +1,9 @@
 """The heart-beat of a process: it is alive, its clock is right, and it follows the product's clock.
 
 Every process keeps a row in table `processes`, renewed each 2 s by the database's true time. The
-same statement reads where the product's clock stands, which only `gateway dev` ever moves.
+same statement tells that time, by which the process corrects its own, and where the product's clock
+stands, which only `gateway dev` ever moves. So a machine whose clock is wrong does its work by the
+right time; that it is not ready tells operators that its clock wants mending.
 """
 
 import asyncio
@@ -15,7 +17,7 @@ import structlog
 from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
-from gateway.clock import SystemClock, true_now
+from gateway.clock import TRUE_TIME, SystemClock, TrueTime, machine_now
 from gateway.db.unit_of_work import Database
 from gateway.db.wakeups import Wakeups
 
@@ -72,7 +74,8 @@ class Process:
         role: str,
         clock: SystemClock | None = None,
         wakeups: Wakeups | None = None,
-        machine_time: Callable[[], datetime] = true_now,
+        machine_time: Callable[[], datetime] = machine_now,
+        true_time: TrueTime = TRUE_TIME,
     ) -> None:
         """Describe the process; `join` enters it.
 
@@ -83,12 +86,14 @@ class Process:
             clock: Follows the product's clock when that is moved; None where it never is.
             wakeups: Brings moves of the clock at once; not yet running.
             machine_time: The machine's clock, which is compared with the database's.
+            true_time: What this process goes by, set right by the database's.
         """
         self._database = database
         self._id = process_id
         self._role = role
         self._clock = clock
         self._machine_time = machine_time
+        self._true_time = true_time
         self._clock_version = 0
         self._skew = timedelta()
         self._beaten_at: float | None = None
@@ -152,9 +157,10 @@ class Process:
     async def _ask(self) -> _Answer:
         parameters = {"id": self._id, "role": self._role, "clock_version": self._clock_version}
         async with asyncio.timeout(_STATEMENT_SECONDS), self._database.engine.begin() as connection:
-            before = self._machine_time()
+            before, true_before = self._machine_time(), self._true_time.now()
             row = (await connection.execute(_BEAT, parameters)).one()
-            after = self._machine_time()
+            after, true_after = self._machine_time(), self._true_time.now()
+        self._true_time.correct(-certain_skew(true_before, row.true_time, true_after))
         return _Answer(
             offset=timedelta(seconds=row.offset_seconds),
             clock_version=row.clock_version,

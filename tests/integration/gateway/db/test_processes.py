@@ -1,12 +1,13 @@
 """Heart-beats, the clock's skew and the product's clock against a real PostgreSQL."""
 
 import asyncio
+import time
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from sqlalchemy import text
 
-from gateway.clock import SystemClock, true_now
+from gateway.clock import SystemClock, TrueTime, true_now
 from gateway.db.engine import create_engine
 from gateway.db.processes import Process, advance_clock, certain_skew
 from gateway.db.secrets import KeyRing
@@ -68,6 +69,17 @@ async def test_a_clock_that_is_off_is_noticed(database, ahead, right):
     await process.join()
     assert process.clock_is_right is right
     assert abs(process.skew.total_seconds() - ahead) < 0.5
+
+
+async def test_a_machine_whose_clock_is_off_goes_by_the_databases(database):
+    off = [600.0]
+    true_time = TrueTime(machine=lambda: time.time() + off[0])
+    process = Process(database, process_id="p1", role="sender", true_time=true_time)
+    await process.join()
+    assert abs(true_time.now() - true_now()) < timedelta(seconds=1)
+    # Nor does it matter from now on what becomes of it.
+    off[0] = -600.0
+    assert abs(true_time.now() - true_now()) < timedelta(seconds=1)
 
 
 def test_a_slow_round_trip_is_no_skew():
