@@ -174,6 +174,8 @@ class _Table(Generic[Known]):
         self._monotonic = monotonic
         self._known: dict[str, Known] = {}
         self._noes: dict[str, float] = {}
+        # Look-ups under way, so that many first requests for one thing are one look-up.
+        self._asked: dict[str, asyncio.Future[Known | None]] = {}
 
     def replace(self, known: dict[str, Known]) -> None:
         self._known = known
@@ -186,15 +188,14 @@ class _Table(Generic[Known]):
         if "\0" in name:
             # PostgreSQL would refuse to be asked.
             return None
+        asked = self._asked.get(name)
+        if asked is not None:
+            # Shielded: who waits for somebody else's look-up must not end it by leaving.
+            return await asyncio.shield(asked)
         now = self._monotonic()
-        if self._noes.get(name, now) > now or not await self._allowed():
+        if self._noes.get(name, now) > now:
             return None
-        found = await self._look_up(name)
-        if found is None:
-            self._say_no(name, now)
-        else:
-            self._known[name] = found
-        return found
+        return await self._ask(name, now)
 
     async def again(self, name: str) -> Known | None:
         """Look up anew what is known, at most once a second."""
@@ -205,6 +206,32 @@ class _Table(Generic[Known]):
             if found is not None:
                 self._known[name] = found
         return self._known.get(name)
+
+    async def _ask(self, name: str, now: float) -> Known | None:
+        """Look up for all who ask meanwhile."""
+        asked = self._asked[name] = asyncio.get_running_loop().create_future()
+        try:
+            found = await self._find(name, now)
+        except BaseException as error:
+            # Where this call was cancelled, nothing is known either.
+            asked.set_exception(error if isinstance(error, Exception) else NotReadyError(_SENTENCE))
+            # There may be nobody who waits, and asyncio would complain that nobody looked.
+            asked.exception()
+            raise
+        finally:
+            del self._asked[name]
+        asked.set_result(found)
+        return found
+
+    async def _find(self, name: str, now: float) -> Known | None:
+        if not await self._allowed():
+            return None
+        found = await self._look_up(name)
+        if found is None:
+            self._say_no(name, now)
+        else:
+            self._known[name] = found
+        return found
 
     def _say_no(self, name: str, now: float) -> None:
         if len(self._noes) >= _MOST_NOES:

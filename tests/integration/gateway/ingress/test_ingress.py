@@ -1,5 +1,6 @@
 """The ingress on a real database for its secrets and a broker in memory."""
 
+import asyncio
 import hashlib
 import hmac
 import json
@@ -209,6 +210,16 @@ class TestWebhooks:
         asked = {"hub.mode": "subscribe", "hub.verify_token": "x", "hub.challenge": "1"}
         answer = await stage.meta.get("/webhooks/meta/%00", params=asked)
         assert answer.status_code == 403
+
+    async def test_all_first_webhooks_of_a_new_app_are_taken(self, stage: Stage) -> None:
+        await stage.app("777", "other")
+        async with asyncio.TaskGroup() as group:
+            posts = [
+                group.create_task(stage.post(body, app="777", signature=sign(body, "other")))
+                for body in (body_of(f"a{n}") for n in range(64))
+            ]
+        # More than may be looked up in a second; they share one look-up.
+        assert {post.result().status_code for post in posts} == {200}
 
     async def test_two_secrets_hold_while_one_is_rotated(self, stage: Stage) -> None:
         body = body_of("a")
