@@ -305,11 +305,12 @@ async def _enqueue(
         TimeoutError: There was no room in so many seconds.
         _RefusedError: It is too large, or there is no such partition.
     """
+    acknowledgement: asyncio.Future[object]
     try:
         if record.partition is None and len(record.value or b"") < _BATCH_BYTES:
             # What `send` does besides is to check what is known here, at twice the cost: that the
             # record is not too large, and that the topic has the partition.
-            return await producer._message_accumulator.add_message(  # noqa: SLF001 - see above
+            acknowledgement = await producer._message_accumulator.add_message(  # noqa: SLF001
                 place,
                 record.key,
                 record.value,
@@ -317,19 +318,21 @@ async def _enqueue(
                 timestamp_ms=_milliseconds(record.timestamp),
                 headers=record.headers,
             )
-        async with asyncio.timeout(seconds):
-            return await producer.send(
-                place.topic,
-                value=record.value,
-                key=record.key,
-                partition=place.partition,
-                timestamp_ms=_milliseconds(record.timestamp),
-                headers=record.headers,
-            )
+        else:
+            async with asyncio.timeout(seconds):
+                acknowledgement = await producer.send(
+                    place.topic,
+                    value=record.value,
+                    key=record.key,
+                    partition=place.partition,
+                    timestamp_ms=_milliseconds(record.timestamp),
+                    headers=record.headers,
+                )
     except KafkaTimeoutError as error:
         raise TimeoutError from error
     except (KafkaError, AssertionError) as error:
         raise _RefusedError from error
+    return acknowledgement
 
 
 def _milliseconds(moment: datetime) -> int:
