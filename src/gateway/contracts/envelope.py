@@ -4,9 +4,8 @@ Serves inbound records and public events alike.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
-from typing import Final
+from typing import Final, NamedTuple
 from urllib.parse import quote
 
 from gateway.contracts.moments import from_rfc3339, rfc3339
@@ -28,8 +27,7 @@ class UndecodableRecordError(Exception):
         self.reason = reason
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Attributes:
+class Attributes(NamedTuple):
     """The CloudEvents attributes of one event, those without a value left out of the headers.
 
     `partitionkey` is the Kafka key. `sequence` orders public events of one conversation or account.
@@ -57,17 +55,17 @@ def to_headers(attributes: Attributes) -> list[tuple[str, bytes]]:
         ("ce_time", rfc3339(attributes.time).encode()),
         ("content-type", b"application/json"),
     ]
-    headers += [
-        (f"ce_{name}", text.encode())
-        for name, text in (
-            ("subject", attributes.subject),
-            ("partitionkey", attributes.partitionkey),
-            ("sequence", attributes.sequence),
-            ("traceparent", attributes.traceparent),
-            ("normaliserversion", attributes.normaliserversion),
-        )
-        if text is not None
-    ]
+    # One by one: this runs for every record, and a loop over names takes three times as long.
+    if attributes.subject is not None:
+        headers.append(("ce_subject", attributes.subject.encode()))
+    if attributes.partitionkey is not None:
+        headers.append(("ce_partitionkey", attributes.partitionkey.encode()))
+    if attributes.sequence is not None:
+        headers.append(("ce_sequence", attributes.sequence.encode()))
+    if attributes.traceparent is not None:
+        headers.append(("ce_traceparent", attributes.traceparent.encode()))
+    if attributes.normaliserversion is not None:
+        headers.append(("ce_normaliserversion", attributes.normaliserversion.encode()))
     return headers
 
 
@@ -108,7 +106,9 @@ def from_headers(headers: Sequence[tuple[str, bytes | None]]) -> Attributes:
 
 def channel_source(kind: str, source_id: str) -> str:
     """Return the `source` of an event of a channel: `/channels/{kind}/{source id}`."""
-    return f"/channels/{kind}/{quote(source_id, safe='', errors='surrogatepass')}"
+    if not (source_id.isascii() and source_id.isalnum()):
+        source_id = quote(source_id, safe="", errors="surrogatepass")
+    return f"/channels/{kind}/{source_id}"
 
 
 def account_source(account_id: str) -> str:

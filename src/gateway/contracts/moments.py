@@ -14,7 +14,8 @@ _MAX_CHARACTERS: Final = 40
 
 def rfc3339(moment: datetime) -> str:
     """Return an aware moment as RFC 3339 in UTC, milliseconds, `Z`; what is finer is cut off."""
-    return moment.astimezone(UTC).isoformat(timespec="milliseconds")[:-6] + "Z"
+    utc = moment if moment.tzinfo is UTC else moment.astimezone(UTC)
+    return f"{utc.isoformat(timespec='milliseconds')[:-6]}Z"
 
 
 def from_rfc3339(text: str) -> datetime:
@@ -34,7 +35,8 @@ def from_rfc3339(text: str) -> datetime:
 
 def whole_milliseconds(moment: datetime) -> datetime:
     """Return an aware moment in UTC without what is finer than a millisecond, as it is written."""
-    return moment.astimezone(UTC).replace(microsecond=moment.microsecond // 1000 * 1000)
+    utc = moment if moment.tzinfo is UTC else moment.astimezone(UTC)
+    return utc.replace(microsecond=utc.microsecond // 1000 * 1000)
 
 
 def as_moment(value: object) -> datetime | None:

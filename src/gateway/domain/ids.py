@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from typing import Final
 
 import uuid_utils
-from typeid import TypeID
+from typeid.codecs import base32
 
 ACCOUNT: Final = "acc"
 API_KEY: Final = "key"
@@ -39,7 +39,7 @@ _SUFFIX: Final = re.compile(r"[0-7][0-9a-hjkmnp-tv-z]{25}")
 
 def new_id(prefix: str) -> str:
     """Return a new id of this kind that sorts after all earlier ones."""
-    return str(TypeID.from_uuid(uuid_utils.uuid7(), prefix=prefix))
+    return f"{prefix}_{base32.encode(uuid_utils.uuid7().bytes)}"
 
 
 def is_id(prefix: str, value: str) -> bool:
@@ -57,4 +57,4 @@ def event_id(parts: Iterable[str]) -> str:
     encoded = [part.encode("utf-8", "surrogatepass") for part in parts]
     name = b"".join([b"%d:%b" % (len(part), part) for part in encoded])
     digest = hashlib.sha1(_EVENT_NAMESPACE.bytes + name, usedforsecurity=False).digest()
-    return str(TypeID.from_uuid(uuid_utils.UUID(bytes=digest[:16], version=5), prefix=EVENT))
+    return f"{EVENT}_{base32.encode(uuid_utils.UUID(bytes=digest[:16], version=5).bytes)}"

@@ -86,12 +86,23 @@ class _InspectedConnection:
     def __init__(self, connection: zttp.H1Connection, protocol: "GuardedProtocol") -> None:
         self._connection = connection
         self._protocol = protocol
+        # What every request needs is looked up once.
+        self._receive_event = connection.receive_event
+        self._next_event = connection.next_event
+        self.upgrade = connection.upgrade
+        self.send_response = connection.send_response
+        self.send_data = connection.send_data
+        self.end_message = connection.end_message
+        self.data_to_send = connection.data_to_send
+        self.start_next_cycle = connection.start_next_cycle
 
     def receive_event(self, data: bytes) -> zttp.Event:
-        return self._protocol.seen(self._connection.receive_event(data))
+        return self._protocol.seen(self._receive_event(data))
 
     def next_event(self) -> zttp.Event:
-        return self._protocol.seen(self._connection.next_event())
+        event = self._next_event()
+        # The most frequent answer, of which nothing is to be seen.
+        return event if event is zttp.NEED_DATA else self._protocol.seen(event)
 
     def should_close(self) -> bool:
         # While a request still comes in, a socket that closed at once could take the answer along.

@@ -6,7 +6,6 @@ first in the order of `_KINDS` is the kind, for an item is always one event.
 
 import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, NamedTuple
 
@@ -27,8 +26,7 @@ class Fact(NamedTuple):
     unique: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Item:
+class Item(NamedTuple):
     """One item with what its surroundings say about it.
 
     `fields` is fit for further use, `original` is the item as it came. `sender_id` and

@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Final
+from typing import Final, NamedTuple
 
 from gateway.contracts.canonical import Json, canonical_hash, scrub
 from gateway.contracts.inbound import NO_CONTACT, InboundEvent
@@ -40,8 +40,7 @@ _ARRAYS: Final = frozenset({"messaging", "standby", "changes"})
 _NO_ENTRY_ID: Final = "0"
 
 
-@dataclass(frozen=True, slots=True)
-class _Entry:
+class _Entry(NamedTuple):
     object: str
     kind: str
     id: str | None
