@@ -68,6 +68,15 @@ def _children(pid: int) -> list[int]:
     ]
 
 
+def busy_seconds(core: int) -> float:
+    """Return the seconds that a core has not been idle since the machine started."""
+    lines = Path("/proc/stat").read_text().splitlines()
+    fields = next(line.split()[1:] for line in lines if line.startswith(f"cpu{core} "))
+    # user, nice, system, idle, iowait, irq, softirq, steal; guests count with user.
+    spent = [int(field) for field in fields[:8]]
+    return (sum(spent) - spent[3] - spent[4]) / _TICKS
+
+
 def peak_mebibytes(pid: int) -> float:
     """Return the most memory that a process has had resident so far."""
     return _status(pid, "VmHWM")
