@@ -20,7 +20,7 @@ from tests.faults.evidence import Evidence, take_evidence
 from tests.faults.journal import Journal
 from tests.faults.ledger import Ledger
 from tests.faults.settling import settle
-from tests.faults.totals import add_run
+from tests.faults.totals import FILE, add_run
 
 _SHOWN = 5
 
@@ -64,6 +64,8 @@ async def check(
     )
     verdict = judge(ledger, evidence, expected_dead_letters=expected_dead_letters)
     add_run(name, verdict.totals)
+    if verdict.wrongs:
+        evidence.keep(FILE.with_name(f"{name}.evidence.json"))
     return verdict
 
 

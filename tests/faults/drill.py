@@ -2,9 +2,10 @@
 
 import asyncio
 import random
+import shutil
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,11 +14,15 @@ from tests.e2e.stack import Gateway, start, stop
 from tests.faults.blows import Blows
 from tests.faults.deployment import Deployment
 from tests.faults.ledger import Ledger
+from tests.faults.totals import FILE
 from tests.faults.traffic import Plan, Traffic
+
+KEPT = FILE.parent / "faults"
 
 
 @dataclass(frozen=True)
 class Drill:
+    name: str
     deployment: Deployment
     ledger: Ledger
     traffic: Traffic
@@ -41,17 +46,23 @@ class Drill:
 
 
 @asynccontextmanager
-async def drill(plan: Plan) -> AsyncIterator[Drill]:
-    """Start everything; the people of the plan are there, and nobody has written yet."""
-    with tempfile.TemporaryDirectory(prefix="gateway-drill-") as name:
-        directory = Path(name)
+async def drill(name: str, plan: Plan) -> AsyncIterator[Drill]:
+    """Start everything; the people of the plan are there, and nobody has written yet.
+
+    What was written down and what the roles said is kept in `build/faults/<name>` when it fails.
+    """
+    with (
+        tempfile.TemporaryDirectory(prefix="gateway-drill-") as scratch,
+        closing(Ledger(Path(scratch) / "ledger.jsonl")) as ledger,
+    ):
+        directory = Path(scratch)
         # PostgreSQL runs as a user of its own.
         directory.chmod(0o711)
         process = await asyncio.to_thread(start, directory, "--no-demo")
         try:
             async with httpx.AsyncClient() as client:
                 gateway = Gateway(directory, process, client, client)
-                deployment, ledger = Deployment.of(gateway.description), Ledger()
+                deployment = Deployment.of(gateway.description)
                 traffic = Traffic(deployment, ledger, plan)
                 await traffic.prepare()
                 blows = Blows(
@@ -61,9 +72,18 @@ async def drill(plan: Plan) -> AsyncIterator[Drill]:
                     lambda role: str(gateway.description["ops_urls"][role]),
                     random.Random(plan.seed),
                 )
-                yield Drill(deployment, ledger, traffic, blows)
+                yield Drill(name, deployment, ledger, traffic, blows)
+        except BaseException:
+            _keep(directory, KEPT / name)
+            raise
         finally:
             assert await asyncio.to_thread(stop, process) == 0
+
+
+def _keep(directory: Path, place: Path) -> None:
+    shutil.rmtree(place, ignore_errors=True)
+    shutil.copytree(directory / "logs", place)
+    shutil.copy(directory / "ledger.jsonl", place)
 
 
 async def _await(work: Awaitable[None]) -> None:

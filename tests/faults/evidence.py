@@ -5,7 +5,8 @@ Plain values, so that a history can be altered by hand and checked again.
 
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any
 
 import asyncpg
@@ -69,6 +70,10 @@ class Evidence:
 
     def of(self, table: str) -> list[Row]:
         return self.tables[table]
+
+    def keep(self, file: Path) -> None:
+        """Write everything down for who wants to know more than a verdict says."""
+        file.write_text(json.dumps(asdict(self), default=str))
 
 
 async def take_evidence(

@@ -35,7 +35,9 @@ class History(NamedTuple):
 
 
 async def _live_through_kills() -> History:
-    async with drill(Plan(contacts=40, accounts=2, pages=1, rate=30, answered=0.6)) as run:
+    async with drill(
+        "kills-quick", Plan(contacts=40, accounts=2, pages=1, rate=30, answered=0.6)
+    ) as run:
 
         async def strike(over: asyncio.Event) -> None:
             for role in _ROLES:

@@ -105,6 +105,8 @@ def _check_uncertain(
     }
     report.count("in_flight_at_kills", len(in_flight))
     report.count("uncertain_ever", len(ever))
+    report.count("uncertain_left", 0)
+    report.count("uncertain_never_called", 0)
     for message_id in ever - in_flight - struck:
         report.find("unexplained", f"{message_id} became uncertain without a blow")
     for message_id, message in outbound.items():
