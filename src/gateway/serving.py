@@ -3,6 +3,7 @@
 The only place where the gateway meets routing, which brings the REST of its own resources.
 """
 
+import asyncio
 from collections.abc import Sequence
 from typing import Final
 
@@ -32,6 +33,7 @@ from gateway.net.egress import Egress
 from gateway.net.operator_http import operator_http_client
 from gateway.net.places import EgressPolicy
 from gateway.net.resolver import SystemResolver
+from gateway.ops import Check
 from gateway.roles import RoleParts, run_role
 from gateway.settings import Settings
 from gateway.tracing import new_traceparent
@@ -45,6 +47,9 @@ ROUTERS: Final = (routing_api.router, third_party.router)
 
 _RESOLVER_THREADS: Final = 16
 _STOP_MARGIN_SECONDS: Final = 0.5
+# How long a new process waits for what it needs before it accepts without.
+_FIRST_SECONDS: Final = 5.0
+_LOOK_SECONDS: Final = 0.02
 
 
 def run(settings: Settings) -> None:
@@ -103,6 +108,7 @@ async def _compose(parts: RoleParts) -> None:
     # Readers that wait for events are let go first, so that the server need not wait for them.
     lifecycle.on_drain("feed", feed.close)
     lifecycle.on_drain("http", server.stop)
+    await _until(parts.checks["secrets"], parts.checks["kafka"], seconds=_FIRST_SECONDS)
     lifecycle.supervise("http", server.run)
     await server.listening()
 
@@ -131,6 +137,19 @@ def _api_parts(parts: RoleParts, topics: Topics) -> ApiParts:
         routing_changes=RoutingChanges(),
         inbound_partition=_InboundPartition(topics),
     )
+
+
+async def _until(*checks: Check, seconds: float) -> None:
+    """Wait until checks hold, or for so long: whoever asks is told then what is missing.
+
+    A process that accepted before could only refuse what another one on the same socket serves.
+    """
+    try:
+        async with asyncio.timeout(seconds):
+            while not all(check() for check in checks):  # noqa: ASYNC110 - checks only answer
+                await asyncio.sleep(_LOOK_SECONDS)
+    except TimeoutError:
+        pass
 
 
 class _Front:
