@@ -259,7 +259,7 @@ class Stage:
         pids = {name: kept.pid for name, kept in self.processes.items()}
         write_private(self.directory / "dev.json", {**self._described, "pids": pids})
 
-    async def until_ready(self, *names: str, seconds: float = 45.0) -> None:
+    async def until_ready(self, *names: str, seconds: float = 60.0) -> None:
         """Wait until processes say that they are ready."""
         await asyncio.gather(*(self._until(name, ready=True, seconds=seconds) for name in names))
         self.describe()
@@ -275,7 +275,7 @@ class Stage:
         draft.write_text(f"{point} {passing}")
         draft.rename(plan)
 
-    async def died(self, name: str, *, seconds: float = 30.0) -> None:
+    async def died(self, name: str, *, seconds: float = 90.0) -> None:
         """Wait until a process has died where it was planned."""
         plan = self.directory / f"{name}.plan"
         pid = self[name].pid
