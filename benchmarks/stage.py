@@ -27,7 +27,8 @@ OTHER_CORE: Final = 1
 
 Broker = Literal["noida", "apache"]
 
-_JARS: Final = Path(__file__).resolve().parent.parent / ".tools" / "kafka"
+_ROOT: Final = Path(__file__).resolve().parent.parent
+_JARS: Final = _ROOT / ".tools" / "kafka"
 _TICKS: Final = os.sysconf("SC_CLK_TCK")
 _READY_SECONDS: Final = 30.0
 _POLL_SECONDS: Final = 0.05
@@ -136,6 +137,8 @@ class Stage:
         """What every role is started with."""
         return {
             "PATH": os.defpath,
+            # The roles are those of the tree that holds the benchmarks, whatever is installed.
+            "PYTHONPATH": str(_ROOT / "src"),
             "ENVIRONMENT": "development",
             "DATABASE_URL": self.database_url,
             "KAFKA_BOOTSTRAP_SERVERS": self.bootstrap_servers,

@@ -63,7 +63,7 @@ class Targets:
         port = free_port()
         program = Program(
             [sys.executable, "-m", "benchmarks.bare", str(port), parser, self._secret],
-            env={},
+            env={"PYTHONPATH": str(_ROOT / "src")},
             cwd=_ROOT,
             output=self.here.directory / "bare.log",
         )
