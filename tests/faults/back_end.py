@@ -11,6 +11,7 @@ from tests.faults.ledger import Ledger
 _TYPES = "gateway.message.received.v1,gateway.message.sent.v1"
 _PATIENCE_SECONDS = 10.0
 _PAUSE = 0.2
+_LONGEST_PAUSE = 3.0
 _FINAL = frozenset({202, 400, 401, 403, 404, 422})
 
 
@@ -114,7 +115,7 @@ class BackEnd:
             await self._call("POST", f"/v1/enquiries/{event['enquiry_id']}/close", json={})
 
     async def _insist(self, key: str, conversation: str, body: dict[str, Any]) -> None:
-        attempt = 0
+        attempt, pause = 0, _PAUSE
         while True:
             attempt += 1
             self._ledger.note(
@@ -142,7 +143,8 @@ class BackEnd:
             )
             if status in _FINAL:
                 return
-            await asyncio.sleep(_PAUSE)
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, _LONGEST_PAUSE)
 
     async def _report(self, channel: Channel, message_id: str) -> None:
         """Tell, as the third party, that it passed a message on."""

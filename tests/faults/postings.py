@@ -17,7 +17,7 @@ from tests.faults.ledger import Ledger
 # As long as Meta waits for an answer.
 PATIENCE_SECONDS = 5.0
 _FIRST_PAUSE = 0.2
-_LONGEST_PAUSE = 2.0
+_LONGEST_PAUSE = 3.0
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ async def test_kills_at_random_while_two_thousand_people_write() -> None:
     async with drill("kills-at-random", Plan(contacts=2_000, rate=50)) as run:
 
         async def strike(over: asyncio.Event) -> None:
-            await run.blows.kill_at_random(_ROLES, every=4, until=over)
+            await run.blows.kill_at_random(_ROLES, every=6, until=over)
 
         await run.run(strike, webhooks=10_000)
         verdict = await check(run.ledger, run.deployment, name=run.name)
