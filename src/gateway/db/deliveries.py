@@ -10,7 +10,7 @@ from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from sqlalchemy import RowMapping, text
+from sqlalchemy import Row, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.domain.delivery import DeliveryKind, DeliveryStatus, TargetKind
@@ -99,7 +99,10 @@ DUE_COLUMNS: Final = (
     "(SELECT m.content ->> 'type' FROM messages m "
     "WHERE m.account_id = d.account_id AND m.id = d.message_id) AS content_type"
 )
-_COLUMNS: Final = ", ".join(f"d.{field.name}" for field in fields(Delivery))
+# As `DUE_COLUMNS` and `_COLUMNS` have them.
+_DUE_NAMES: Final = [field.name for field in fields(Due)]
+_NAMES: Final = [field.name for field in fields(Delivery)]
+_COLUMNS: Final = ", ".join(f"d.{name}" for name in _NAMES)
 _PENDING_DUE: Final = "status = 'pending' AND ready AND due_at IS NOT NULL"
 
 # The inner recursion jumps from target to target over the index, so that a target with a million
@@ -228,7 +231,7 @@ async def find_due(
     rows = await connection.execute(
         _FIND_DUE, {"shards": list(shards), "horizon": horizon, "per_target": per_target}
     )
-    return [due_of(row) for row in rows.mappings()]
+    return [due_of(row) for row in rows]
 
 
 async def claim(
@@ -266,13 +269,14 @@ async def claim(
             "budget": budget,
         },
     )
-    return [_delivery(row) for row in rows.mappings()]
+    return [_delivery(row) for row in rows]
 
 
 async def lock_deliveries(connection: AsyncConnection, ids: Collection[str]) -> dict[str, Delivery]:
     """Lock deliveries in the order of their ids and return them by id."""
     rows = await connection.execute(_LOCK, {"ids": list(ids)})
-    return {row["id"]: _delivery(row) for row in rows.mappings()}
+    locked = [_delivery(row) for row in rows]
+    return {delivery.id: delivery for delivery in locked}
 
 
 async def save_deliveries(connection: AsyncConnection, deliveries: Iterable[Delivery]) -> None:
@@ -320,7 +324,7 @@ async def record_attempts(connection: AsyncConnection, attempts: Iterable[Attemp
 async def find_in_flight(connection: AsyncConnection, shards: Collection[int]) -> list[Delivery]:
     """Return the deliveries of these shards whose calls may be running, whoever started them."""
     rows = await connection.execute(_FIND_IN_FLIGHT, {"shards": list(shards)})
-    return [_delivery(row) for row in rows.mappings()]
+    return [_delivery(row) for row in rows]
 
 
 async def find_overdue(
@@ -330,7 +334,7 @@ async def find_overdue(
     rows = await connection.execute(
         _FIND_OVERDUE, {"shards": list(shards), "mine": list(mine), "limit": limit}
     )
-    return [_delivery(row) for row in rows.mappings()]
+    return [_delivery(row) for row in rows]
 
 
 async def find_waited_for(
@@ -345,13 +349,13 @@ async def find_waited_for(
     rows = await connection.execute(
         _FIND_WAITED_FOR, {"shards": list(shards), "topic": topic, "now": now, "limit": limit}
     )
-    return [_delivery(row) for row in rows.mappings()]
+    return [_delivery(row) for row in rows]
 
 
 async def lock_open_deliveries(connection: AsyncConnection, message_id: str) -> list[Delivery]:
     """Lock and return the deliveries of a message that are not settled."""
     rows = await connection.execute(_FIND_OPEN, {"message_id": message_id})
-    return [_delivery(row) for row in rows.mappings()]
+    return [_delivery(row) for row in rows]
 
 
 async def find_last_errors(
@@ -362,26 +366,21 @@ async def find_last_errors(
     return {row.delivery_id: row.error for row in rows if row.error is not None}
 
 
-def due_of(row: RowMapping) -> Due:
+def due_of(row: Row[Any]) -> Due:
     """Return the delivery that a row of `DUE_COLUMNS`, of deliveries named `d`, tells of."""
-    return Due(
-        **{
-            **row,
-            "target_kind": TargetKind(row["target_kind"]),
-            "kind": DeliveryKind(row["kind"]),
-        }
-    )
+    # By place: SQLAlchemy's mappings look every name up again for every row.
+    values: dict[str, Any] = dict(zip(_DUE_NAMES, row, strict=True))
+    values["target_kind"] = TargetKind(values["target_kind"])
+    values["kind"] = DeliveryKind(values["kind"])
+    return Due(**values)
 
 
-def _delivery(row: RowMapping) -> Delivery:
-    return Delivery(
-        **{
-            **row,
-            "target_kind": TargetKind(row["target_kind"]),
-            "kind": DeliveryKind(row["kind"]),
-            "status": DeliveryStatus(row["status"]),
-        }
-    )
+def _delivery(row: Row[Any]) -> Delivery:
+    values: dict[str, Any] = dict(zip(_NAMES, row, strict=True))
+    values["target_kind"] = TargetKind(values["target_kind"])
+    values["kind"] = DeliveryKind(values["kind"])
+    values["status"] = DeliveryStatus(values["status"])
+    return Delivery(**values)
 
 
 def _iso(moment: datetime | None) -> str | None:

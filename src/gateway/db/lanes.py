@@ -77,7 +77,7 @@ async def promote_lanes(connection: AsyncConnection, lanes: Collection[Lane]) ->
         _PROMOTE,
         {"targets": [target for target, _ in lanes], "lanes": [lane for _, lane in lanes]},
     )
-    return [due_of(row) for row in rows.mappings() if row["due_at"] is not None]
+    return [due_of(row) for row in rows if row.due_at is not None]
 
 
 async def find_forgotten_lanes(connection: AsyncConnection, shards: Collection[int]) -> list[Lane]:

@@ -15,6 +15,8 @@ from gateway.sender.attempts import Ended, Point, Result
 from gateway.sender.settling import Settled, Settlement
 
 _BATCH: Final = 128
+# While one batch waits for its commit, another is got ready.
+_MESSAGES_AT_ONCE: Final = 2
 # Somebody else holds the conversation: the next batch is soon enough.
 _LOCKED_SECONDS: Final = 0.02
 _LONGEST_PAUSE: Final = 1.0
@@ -56,7 +58,8 @@ class SettlementQueue:
     async def run(self) -> None:
         """Settle until cancelled."""
         async with asyncio.TaskGroup() as group:
-            group.create_task(self._settle_all(self._messages))
+            for _ in range(_MESSAGES_AT_ONCE):
+                group.create_task(self._settle_all(self._messages))
             group.create_task(self._settle_all(self._others))
 
     async def _settle_all(self, queue: asyncio.Queue[Result]) -> None:

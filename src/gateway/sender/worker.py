@@ -35,7 +35,9 @@ from gateway.sender.lookout import SWEEP_SECONDS, Lookout, set_or_timeout
 from gateway.sender.settlement_queue import SettlementQueue
 from gateway.sender.settling import Settlement
 
-_CLAIM_BATCH: Final = 64
+_CLAIM_BATCH: Final = 128
+# While one batch waits for its commit, another is got ready.
+_CLAIMS_AT_ONCE: Final = 2
 # Somebody else holds the conversation for a moment.
 _LOCKED_SECONDS: Final = 0.05
 _FAILED_SECONDS: Final = 0.25
@@ -91,6 +93,7 @@ class Sender:
         )
         self._caller = Caller(transports, leases, at=at)
         self._lookout = Lookout(database, self._board, self._settlements, graph)
+        self._claims = asyncio.Semaphore(_CLAIMS_AT_ONCE)
         self._draining = False
         self._ended = False
         leases.on_gained(self._lookout.gain)
@@ -129,15 +132,26 @@ class Sender:
     async def _claim_again_and_again(self, group: asyncio.TaskGroup) -> None:
         board = self._board
         while not self._draining:
+            await self._claims.acquire()
             mine = board.leases.mine
             now = board.clock.now()
             batch = board.lanes.take(now=now, limit=_CLAIM_BATCH, may=mine.__contains__)
             self._lookout.look_for_more()
             if batch:
-                await self._claim(batch, {due.shard: mine[due.shard] for due in batch}, group)
+                epochs = {due.shard: mine[due.shard] for due in batch}
+                group.create_task(self._claim_beside_others(batch, epochs, group))
             else:
+                self._claims.release()
                 await set_or_timeout(board.go, self._seconds_to_next())
                 board.go.clear()
+
+    async def _claim_beside_others(
+        self, batch: Sequence[Due], epochs: Mapping[int, int], group: asyncio.TaskGroup
+    ) -> None:
+        try:
+            await self._claim(batch, epochs, group)
+        finally:
+            self._claims.release()
 
     async def _claim(
         self, batch: Sequence[Due], epochs: Mapping[int, int], group: asyncio.TaskGroup
