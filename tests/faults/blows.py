@@ -53,13 +53,15 @@ class Blows:
     async def kill_at_random(
         self, roles: Sequence[str], *, every: float, until: asyncio.Event
     ) -> None:
-        """Kill one of the roles about every so many seconds until the event."""
+        """Kill a role about every so many seconds until the event, all of them equally often."""
+        coming: list[str] = []
         while not until.is_set():
             try:
                 async with asyncio.timeout(every * self.chance.uniform(0.5, 1.5)):
                     await until.wait()
             except TimeoutError:
-                await self.kill(self.chance.choice(roles))
+                coming = coming or self.chance.sample(roles, len(roles))
+                await self.kill(coming.pop())
 
     async def _note(self, blow: str, role: str, pid: int) -> None:
         in_flight: list[list[object]] = []
