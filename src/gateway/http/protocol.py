@@ -31,6 +31,7 @@ from gateway.http.problems import (
 )
 
 _READ_BYTES: Final = 64 * 1024
+_PARSED_BYTES: Final = 16 * 1024
 # Of a pipelined request, before its turn has come.
 _EARLY_BYTES: Final = 64 * 1024
 # A peer that still sends when it is refused would lose the answer if the socket closed at once.
@@ -177,8 +178,7 @@ class GuardedProtocol(ZttpProtocol):
             case _Phase.ANSWER:
                 pass
         self._received += len(data)
-        if not self._is_refused():
-            super().data_received(data)
+        self._parse(data)
 
     def seen(self, event: zttp.Event) -> zttp.Event:
         """Note what the parser has found.
@@ -307,12 +307,23 @@ class GuardedProtocol(ZttpProtocol):
 
     def _read_head(self, data: bytes) -> None:
         self._received += len(data)
-        super().data_received(data)
+        self._parse(data)
         if self._phase is _Phase.BODY:
             # The beginning of a body came with the head.
             self._count_body(data)
         elif self._phase is _Phase.HEAD and self._received > self._limits.header_bytes:
             self.refuse(_HEAD_TOO_LARGE)
+
+    def _parse(self, data: bytes) -> None:
+        # The parser keeps a buffer as large as the largest piece that it was ever given.
+        if len(data) <= _PARSED_BYTES:
+            pieces = [data]
+        else:
+            pieces = [data[at : at + _PARSED_BYTES] for at in range(0, len(data), _PARSED_BYTES)]
+        for piece in pieces:
+            if self._is_refused():
+                return
+            super().data_received(piece)
 
     def _count_body(self, data: bytes) -> None:
         if not self._is_upload:
