@@ -4,7 +4,7 @@ The only place where the gateway meets routing, which brings the REST of its own
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from typing import Final
 
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -159,9 +159,9 @@ class _Front:
         self._webhooks = webhooks
         self._rest = rest
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         is_webhook = scope["type"] == "http" and scope["path"].startswith(PREFIX)
-        await (self._webhooks if is_webhook else self._rest)(scope, receive, send)
+        return (self._webhooks if is_webhook else self._rest)(scope, receive, send)
 
 
 class _InboundPartition:

@@ -203,10 +203,24 @@ class GuardedProtocol(ZttpProtocol):
             self._stop_reading()
             self._end_writing()
         elif self._phase is _Phase.ANSWER:
-            self._enter(_Phase.IDLE, None)
+            # The guard's sweep ends the wait; uvicorn would set a timer after each answer.
+            self._enter(_Phase.IDLE, self._limits.keep_alive_seconds)
         if self._last_chance:
             self.transport.close()
-        super().on_response_complete()
+        self.server_state.total_requests += 1
+        if not self.transport.is_closing():
+            self.flow.resume_reading()
+            self._go_on()
+
+    def _go_on(self) -> None:
+        """Read the next request, if its beginning is there; the rest of a body comes first."""
+        if self.cycle.more_body:
+            return
+        self.conn.start_next_cycle()
+        try:
+            self.handle_events(self.conn.next_event())
+        except zttp.RemoteProtocolError:
+            self.handle_remote_protocol_error()
 
     def is_reading(self) -> bool:
         """Say whether a request's body has not arrived in full."""
