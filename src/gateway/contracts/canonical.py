@@ -16,6 +16,7 @@ import hashlib
 import json
 import math
 import re
+import threading
 from dataclasses import dataclass
 from typing import Any, Final, NoReturn, TypeAlias
 
@@ -73,15 +74,10 @@ def parse_json(raw: bytes, *, limits: Limits = BODY) -> Json:
 
 def parse_json_noting_repeats(raw: bytes, *, limits: Limits = BODY) -> Parsed:
     """Return the document as `parse_json` does, and count the objects that repeat a key."""
-    repeats = _Repeats()
-    decoder = json.JSONDecoder(
-        parse_int=_integer,
-        parse_float=_finite,
-        parse_constant=_refuse_constant,
-        object_pairs_hook=repeats.members,
-    )
-    value = _parse(raw, decoder, limits)
-    return Parsed(value, repeats.count)
+    counting = _COUNTING
+    counting.repeats = 0
+    value = _parse(raw, counting.decoder, limits)
+    return Parsed(value, counting.repeats)
 
 
 def canonical(value: Json) -> bytes:
@@ -127,19 +123,6 @@ def scrub(value: Json) -> Json:
     return value
 
 
-class _Repeats:
-    __slots__ = ("count",)
-
-    def __init__(self) -> None:
-        self.count = 0
-
-    def members(self, pairs: list[tuple[str, Json]]) -> dict[str, Json]:
-        members = dict(pairs)
-        if len(members) != len(pairs):
-            self.count += 1
-        return members
-
-
 class _NumberError(ValueError):
     pass
 
@@ -164,6 +147,28 @@ def _refuse_constant(_text: str) -> NoReturn:
 _DECODER: Final = json.JSONDecoder(
     parse_int=_integer, parse_float=_finite, parse_constant=_refuse_constant
 )
+
+
+class _Counting(threading.local):
+    """A decoder for each thread, and the repeated keys of the document that it reads."""
+
+    def __init__(self) -> None:
+        self.repeats = 0
+        self.decoder = json.JSONDecoder(
+            parse_int=_integer,
+            parse_float=_finite,
+            parse_constant=_refuse_constant,
+            object_pairs_hook=self._members,
+        )
+
+    def _members(self, pairs: list[tuple[str, Json]]) -> dict[str, Json]:
+        members = dict(pairs)
+        if len(members) != len(pairs):
+            self.repeats += 1
+        return members
+
+
+_COUNTING: Final = _Counting()
 _COMPACT: Final = json.JSONEncoder(
     ensure_ascii=False, check_circular=False, allow_nan=False, separators=(",", ":")
 )

@@ -33,7 +33,7 @@ DEAD_LETTER: Final = "dlt"
 TIMER: Final = "tmr"
 OFFER: Final = "off"
 
-_EVENT_NAMESPACE: Final = uuid.UUID("6f0e7a5c-6f3f-5b0e-9a64-3c2b1f8d7e90")
+_EVENT_NAMESPACE: Final = uuid.UUID("6f0e7a5c-6f3f-5b0e-9a64-3c2b1f8d7e90").bytes
 _SUFFIX: Final = re.compile(r"[0-7][0-9a-hjkmnp-tv-z]{25}")
 
 
@@ -56,5 +56,8 @@ def event_id(parts: Iterable[str]) -> str:
     """
     encoded = [part.encode("utf-8", "surrogatepass") for part in parts]
     name = b"".join([b"%d:%b" % (len(part), part) for part in encoded])
-    digest = hashlib.sha1(_EVENT_NAMESPACE.bytes + name, usedforsecurity=False).digest()
-    return f"{EVENT}_{base32.encode(uuid_utils.UUID(bytes=digest[:16], version=5).bytes)}"
+    digest = bytearray(hashlib.sha1(_EVENT_NAMESPACE + name, usedforsecurity=False).digest()[:16])
+    # What makes it a UUID of version 5.
+    digest[6] = digest[6] & 0x0F | 0x50
+    digest[8] = digest[8] & 0x3F | 0x80
+    return f"{EVENT}_{base32.encode(bytes(digest))}"

@@ -110,7 +110,7 @@ def _content(fields: dict[str, Json], mid: str | None) -> dict[str, Json]:
     came_from = optional_members(fields, "referral", "message")
     if came_from is not None:
         data["referral"] = referral(came_from)
-    if any(each["type"] == STORY_MENTION for each in attachments):
+    if attachments and any(each["type"] == STORY_MENTION for each in attachments):
         data["is_story_mention"] = True
     if "commands" in fields:
         data["commands"] = _commands(fields["commands"])
@@ -119,12 +119,12 @@ def _content(fields: dict[str, Json], mid: str | None) -> dict[str, Json]:
 
 def _type(text: str | None, attachments: list[dict[str, Json]]) -> str:
     # A shared link comes as text with a fallback beside it: what was said is the text.
-    if text is not None and all(each["type"] == FALLBACK for each in attachments):
-        return "text"
-    if attachments:
+    if not attachments:
+        return "unsupported" if text is None else "text"
+    if text is None or any(each["type"] != FALLBACK for each in attachments):
         kind: str = attachments[0]["type"]
         return kind
-    return "unsupported"
+    return "text"
 
 
 def _reply_to(fields: dict[str, Json]) -> dict[str, Json]:

@@ -1,7 +1,6 @@
 """Walks a webhook body: entries, their arrays, the items in them, in the order of the body."""
 
 import base64
-from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -36,6 +35,8 @@ _KIND_OF_OBJECT: Final = {"page": "messenger", "instagram": "instagram"}
 _OTHER_KIND: Final = "meta"
 _PERMISSIONS: Final = "permissions"
 _ARRAYS: Final = frozenset({"messaging", "standby", "changes"})
+# The reason of an item that a fault of ours left without a type.
+_FAULT: Final = "unexpected"
 # The entry id of test items, and of permissions.
 _NO_ENTRY_ID: Final = "0"
 
@@ -69,8 +70,8 @@ class Reading:
     traceparent: str | None
     needs_scrubbing: bool = False
     events: list[InboundEvent] = field(default_factory=list)
-    without_event: Counter[str] = field(default_factory=Counter)
-    oddities: Counter[str] = field(default_factory=Counter)
+    without_event: dict[str, int] = field(default_factory=dict)
+    oddities: dict[str, int] = field(default_factory=dict)
 
     def read(self, body: dict[str, Json]) -> None:
         """Read the items of a body that is a JSON object."""
@@ -84,7 +85,7 @@ class Reading:
             self._add_unrecognised(nowhere, body, reason)
             return
         if not entries:
-            self.without_event["no-entries"] += 1
+            _count(self.without_event, "no-entries")
         try:
             for entry in entries:
                 self._read_entry(nowhere, entry)
@@ -104,8 +105,9 @@ class Reading:
         if not isinstance(raw, dict):
             self._add_unrecognised(nowhere, raw, "entry-not-an-object")
             return
-        head = [raw.get("id"), raw.get("uid"), raw.get("time")]
-        id_, user_id, time = scrub(head) if self.needs_scrubbing else head
+        id_, user_id, time = raw.get("id"), raw.get("uid"), raw.get("time")
+        if self.needs_scrubbing:
+            id_, user_id, time = scrub([id_, user_id, time])
         entry = _Entry(nowhere.object, nowhere.kind, as_id(id_), time, as_id(user_id))
         empty = True
         for name, array in raw.items():
@@ -118,14 +120,14 @@ class Reading:
             self._read_item(entry, "changes", change)
         elif empty:
             reason = "changed-fields" if "changed_fields" in raw else "entry-without-items"
-            self.without_event[reason] += 1
+            _count(self.without_event, reason)
 
     def _read_array(self, entry: _Entry, name: str, array: Json) -> None:
         if not isinstance(array, list):
             self._add_unrecognised(entry, {name: array}, "items-not-an-array", name)
             return
         if not array:
-            self.without_event["empty-array"] += 1
+            _count(self.without_event, "empty-array")
         for raw in array:
             self._read_item(entry, name, raw)
 
@@ -157,11 +159,13 @@ class Reading:
         )
         kinds = kinds_of(item)
         if len(kinds) > 1:
-            self.oddities["several-kinds"] += 1
-        fact = _understand(
-            lambda: recognise(item, kinds),
-            lambda reason, detail: unrecognised(item, reason, detail),
-        )
+            _count(self.oddities, "several-kinds")
+        try:
+            fact = recognise(item, kinds)
+        except UnusableItemError as error:
+            fact = unrecognised(item, error.reason, error.detail)
+        except Exception:  # noqa: BLE001 - a fault of ours in one item must not cost the whole body
+            fact = unrecognised(item, _FAULT)
         occurred_at = self._occurred_at(timestamp, entry)
         self._add(fact, entry.kind, item.source_id, occurred_at, original, standby=standby)
 
@@ -182,10 +186,12 @@ class Reading:
     def _add_change(
         self, entry: _Entry, change: Change, recogniser: Callable[[Change], Fact]
     ) -> None:
-        fact = _understand(
-            lambda: recogniser(change),
-            lambda reason, detail: unrecognised_change(change, reason, detail),
-        )
+        try:
+            fact = recogniser(change)
+        except UnusableItemError as error:
+            fact = unrecognised_change(change, error.reason, error.detail)
+        except Exception:  # noqa: BLE001 - as for other items
+            fact = unrecognised_change(change, _FAULT, None)
         occurred_at = self._occurred_at(change.own_time(), entry)
         self._add(fact, entry.kind, entry.source_id, occurred_at, change.original)
 
@@ -233,13 +239,8 @@ class Reading:
         )
 
 
-def _understand(recogniser: Callable[[], Fact], give_up: Callable[[str, str | None], Fact]) -> Fact:
-    try:
-        return recogniser()
-    except UnusableItemError as error:
-        return give_up(error.reason, error.detail)
-    except Exception:  # noqa: BLE001 - a fault of ours in one item must not cost the whole body
-        return give_up("unexpected", None)
+def _count(counts: dict[str, int], what: str) -> None:
+    counts[what] = counts.get(what, 0) + 1
 
 
 def _unknown_object(_change: Change) -> Fact:
