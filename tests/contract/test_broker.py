@@ -155,7 +155,7 @@ async def running(*parts):
 
 
 def new(key, value, *, headers=(), partition=None):
-    return NewRecord(TOPIC, key, value, headers, WRITTEN_AT, partition)
+    return NewRecord(TOPIC, key, value, list(headers), WRITTEN_AT, partition)
 
 
 async def test_a_record_comes_back_as_it_was_written(broker):

@@ -1,0 +1,351 @@
+"""Three Apache Kafka brokers of which some die, freeze or fill their disk (`make test-kafka`).
+
+Whoever writes tries again until there is an acknowledgement, as Meta does; whoever reads drops
+repeats by number, as the inbox does.
+"""
+
+import asyncio
+import shutil
+import time
+from collections import defaultdict
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+import pytest
+from aiokafka import TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
+from tests.contract.test_broker import PARTITIONS, TOPIC, Handler, Kafka, new, running
+from tests.faults.totals import add_run
+from tests.support.kafka_nodes import KafkaNodes
+
+from gateway.errors import NotDurableError
+
+pytestmark = pytest.mark.timeout(300)
+
+_KEYS = 24
+_PRODUCE_SECONDS = 4.0
+# The time that a broker's death may cost, from the design's own numbers.
+_RECOVERY_SECONDS = 30.0
+
+
+@pytest.fixture
+async def nodes(apache_kafka, loop_thread, kafka_bootstrap):
+    nodes = KafkaNodes(apache_kafka, loop_thread)
+    assert nodes.address == kafka_bootstrap
+    await nodes.until_whole()
+    yield nodes
+    await nodes.until_whole()
+
+
+@dataclass
+class Writing:
+    """Each key's numbers from 0, one after the other, each until it is acknowledged."""
+
+    producer: object
+    acknowledged: defaultdict = field(default_factory=lambda: defaultdict(int))
+    attempts: defaultdict = field(default_factory=lambda: defaultdict(int))
+    answered_at: list = field(default_factory=list)
+    slowest_refusal: float = 0.0
+    longest_stall: float = 0.0
+    changed: asyncio.Condition = field(default_factory=asyncio.Condition)
+    over: bool = False
+
+    async def write(self, key):
+        while not self.over:
+            number = self.acknowledged[key]
+            self.attempts[key, number] += 1
+            began = time.monotonic()
+            try:
+                await self.producer.produce_all([new(key, b"%d" % number)])
+            except NotDurableError:
+                self.slowest_refusal = max(self.slowest_refusal, time.monotonic() - began)
+                await asyncio.sleep(0.05)
+            else:
+                self.acknowledged[key] += 1
+                self.answered_at.append(time.monotonic())
+                async with self.changed:
+                    self.changed.notify_all()
+                await asyncio.sleep(0.005)
+
+    async def watch_the_loop(self):
+        """See how long this very process kept everybody waiting, on a busy machine."""
+        while not self.over:
+            began = time.monotonic()
+            await asyncio.sleep(0.02)
+            self.longest_stall = max(self.longest_stall, time.monotonic() - began)
+
+    async def until(self, condition):
+        async with asyncio.timeout(90), self.changed:
+            await self.changed.wait_for(condition)
+
+    async def until_answered(self, after):
+        """Return when the first acknowledgement came after a moment."""
+        await self.until(lambda: self.answered_at and self.answered_at[-1] > after)
+        return next(at for at in self.answered_at if at > after)
+
+    def require_all_at(self, handler, name, **figures):
+        """Compare with what was read: all that was acknowledged, in order, no more than tried."""
+        seen = defaultdict(list)
+        for records in handler.handled.values():
+            for record in records:
+                seen[record.key].append(int(record.value))
+        for key, count in self.acknowledged.items():
+            first = list(dict.fromkeys(seen[key]))
+            assert first == sorted(first), f"{key} is out of order"
+            # The one after the last may have arrived without anybody knowing.
+            assert first[:count] == list(range(count)), f"{key} has lost some"
+            assert len(first) <= count + 1
+            for number in first:
+                assert seen[key].count(number) <= self.attempts[key, number]
+        assert self.slowest_refusal - self.longest_stall < _PRODUCE_SECONDS + 1
+        add_run(
+            f"brokers: {name}",
+            {
+                "acknowledged": sum(self.acknowledged.values()),
+                "refused": sum(self.attempts.values()) - sum(self.acknowledged.values()),
+                **dict.fromkeys(("lost", "doubled", "inverted"), 0),
+                **{figure: round(value, 1) for figure, value in figures.items()},
+            },
+        )
+
+
+@asynccontextmanager
+async def writing(producer):
+    run = Writing(producer)
+    async with asyncio.TaskGroup() as group:
+        for n in range(_KEYS):
+            group.create_task(run.write(b"key-%d" % n))
+        group.create_task(run.watch_the_loop())
+        try:
+            yield run
+        finally:
+            run.over = True
+
+
+async def read_all(run, handler):
+    total = sum(run.acknowledged.values())
+    async with asyncio.timeout(60), handler.changed:
+        await handler.changed.wait_for(
+            lambda: len({(r.key, r.value) for rs in handler.handled.values() for r in rs}) >= total
+        )
+
+
+async def test_leaders_killed_in_turn_lose_double_and_reorder_nothing(nodes):
+    handler = Handler()
+    kafka = Kafka(nodes.address)
+    producer, consumer = kafka.producer(), kafka.consumer(handler, topic=TOPIC)
+    async with running(producer, consumer):
+        async with writing(producer) as run:
+            await run.until_answered(time.monotonic())
+            killed, slowest = set(), 0.0
+            while len(killed) < len(nodes.numbers):
+                leaders = set((await nodes.leaders(TOPIC)).values()) - killed
+                # None leads: the others took over, and those that came back wait for their turn.
+                number = leaders.pop() if leaders else min(set(nodes.numbers) - killed)
+                await nodes.kill(number)
+                killed.add(number)
+                struck = time.monotonic()
+                # The others take over when its session has ended.
+                slowest = max(slowest, await run.until_answered(struck + 0.5) - struck)
+                assert slowest < _RECOVERY_SECONDS
+                await nodes.start(number)
+                await nodes.until_whole()
+        await read_all(run, handler)
+    run.require_all_at(handler, "leaders killed in turn", acknowledged_after=slowest)
+    assert sum(run.acknowledged.values()) > 500
+
+
+async def test_with_two_of_three_down_nothing_is_acknowledged_that_is_lost(nodes):
+    handler = Handler()
+    kafka = Kafka(nodes.address)
+    producer, consumer = kafka.producer(), kafka.consumer(handler, topic=TOPIC)
+    async with running(producer, consumer):
+        async with writing(producer) as run:
+            await run.until_answered(time.monotonic())
+            await nodes.kill(1, 2)
+            # What was on two brokers when they died is acknowledged by now.
+            await asyncio.sleep(1)
+            dark = len(run.answered_at)
+            began = time.monotonic()
+            with pytest.raises(NotDurableError) as refusal:
+                await producer.produce_all([new(b"other", b"0")])
+            assert time.monotonic() - began < _PRODUCE_SECONDS + 1.5
+            assert refusal.value.retry_after is not None
+            await asyncio.sleep(12)
+            assert len(run.answered_at) == dark
+            await nodes.start(1, 2)
+            back = time.monotonic()
+            answered = await run.until_answered(back) - back
+            handled = len(handler.values())
+            await handler.until(lambda: len(handler.values()) > handled)
+            effect = time.monotonic() - back
+            assert answered < _RECOVERY_SECONDS
+            assert effect < _RECOVERY_SECONDS
+        await read_all(run, handler)
+    run.require_all_at(
+        handler, "two of three down", acknowledged_after=answered, first_effect=effect
+    )
+
+
+async def test_all_three_down_and_back_need_no_restart_of_ours(nodes):
+    handler = Handler()
+    kafka = Kafka(nodes.address)
+    producer, consumer = kafka.producer(), kafka.consumer(handler, topic=TOPIC)
+    async with running(producer, consumer):
+        async with writing(producer) as run:
+            await run.until_answered(time.monotonic())
+            await nodes.kill(*nodes.numbers)
+            await asyncio.sleep(5)
+            await nodes.start(*nodes.numbers)
+            back = time.monotonic()
+            answered = await run.until_answered(back) - back
+            handled = len(handler.values())
+            await handler.until(lambda: len(handler.values()) > handled)
+            effect = time.monotonic() - back
+            assert answered < _RECOVERY_SECONDS
+            assert effect < _RECOVERY_SECONDS
+        await read_all(run, handler)
+    run.require_all_at(handler, "all three down", acknowledged_after=answered, first_effect=effect)
+
+
+async def test_the_group_goes_on_when_its_coordinator_is_killed(nodes):
+    first, second = Handler(), Handler()
+    second.offsets = first.offsets
+    kafka = Kafka(nodes.address)
+    producer = kafka.producer()
+    async with running(producer, kafka.consumer(first, topic=TOPIC)):
+        await first.until(lambda: len(first.claims) == PARTITIONS)
+        await nodes.kill(await nodes.coordinator("group"))
+        struck = time.monotonic()
+        async with writing(producer) as run:
+            await run.until_answered(struck + 0.5)
+            handled = len(first.values())
+            await first.until(lambda: len(first.values()) > handled)
+            # Its successor knows the group, and lets another member in.
+            async with (
+                running(kafka.consumer(second, topic=TOPIC)),
+                asyncio.timeout(60),
+                second.changed,
+            ):
+                await second.changed.wait_for(lambda: second.values() != [])
+        took = time.monotonic() - struck
+        async with asyncio.timeout(60), first.changed:
+            await first.changed.wait_for(
+                lambda: sum(first.offsets.values()) >= sum(run.acknowledged.values())
+            )
+    both = Handler()
+    for handler in (first, second):
+        for partition, records in handler.handled.items():
+            both.handled[partition] += records
+    for records in both.handled.values():
+        records.sort(key=lambda record: record.offset)
+    run.require_all_at(both, "group coordinator killed", effect_after=took)
+
+
+async def test_a_frozen_broker_costs_seconds_and_does_no_harm_when_it_thaws(nodes):
+    handler = Handler()
+    kafka = Kafka(nodes.address)
+    producer, consumer = kafka.producer(), kafka.consumer(handler, topic=TOPIC)
+    async with running(producer, consumer):
+        async with writing(producer) as run:
+            await run.until_answered(time.monotonic())
+            number = (await nodes.leaders(TOPIC))[0]
+            async with nodes.frozen(number):
+                struck = time.monotonic()
+                # Of the partitions that it led, too: the others took over.
+                aim = {key: count + 5 for key, count in run.acknowledged.items()}
+                await run.until(lambda: all(run.acknowledged[key] >= aim[key] for key in aim))
+                served = time.monotonic() - struck
+                assert served < 2 * _RECOVERY_SECONDS
+            thawed = time.monotonic()
+            await run.until_answered(thawed + 2)
+            await nodes.until_whole()
+        await read_all(run, handler)
+    run.require_all_at(handler, "one frozen", acknowledged_after=served)
+
+
+async def test_a_log_whose_beginning_was_deleted_raises_the_alarm(nodes):
+    handler = Handler({0: 2})
+    kafka = Kafka(nodes.address)
+    producer = kafka.producer()
+    async with running(producer):
+        await producer.produce_all([new(b"k", b"%d" % n, partition=0) for n in range(6)])
+        admin = AIOKafkaAdminClient(bootstrap_servers=nodes.address)
+        await admin.start()
+        await admin.delete_records({TopicPartition(TOPIC, 0): RecordsToDelete(before_offset=4)})
+        await admin.close()
+        async with running(kafka.consumer(handler, topic=TOPIC)):
+            await handler.until(lambda: len(handler.values()) == 2)
+    assert handler.ranges == [(0, 2, 4)]
+
+
+async def command(*words):
+    process = await asyncio.create_subprocess_exec(*words, stderr=asyncio.subprocess.PIPE)
+    _, complaint = await process.communicate()
+    return process.returncode, complaint.decode().strip()
+
+
+async def copy(source, target):
+    # Kafka's indices are sparse files of ten megabytes each.
+    assert await command("cp", "-a", "--sparse=always", f"{source}/.", str(target)) == (0, "")
+
+
+@asynccontextmanager
+async def small_disk(nodes, number, megabytes):
+    """Keep a node's data on a disk of its own for a while; the node is dead before and after."""
+    data = nodes[number].kind.data
+    kept = data.with_name("data.kept")
+    data.rename(kept)
+    data.mkdir()
+    code, complaint = await command(
+        *("mount", "-t", "tmpfs", "-o", f"size={megabytes}m", "gateway-test", str(data))
+    )
+    try:
+        if code:
+            pytest.skip(f"no file system may be mounted here: {complaint}")
+        await copy(kept, data)
+        yield data
+    finally:
+        if nodes[number].pid is not None:
+            await nodes.kill(number)
+        if code == 0:
+            await command("rm", "-r", str(kept))
+            kept.mkdir()
+            await copy(data, kept)
+            await command("umount", str(data))
+        data.rmdir()
+        kept.rename(data)
+
+
+async def test_a_broker_whose_disk_is_full_costs_seconds_and_comes_back(nodes):
+    handler = Handler()
+    kafka = Kafka(nodes.address)
+    producer, consumer = kafka.producer(), kafka.consumer(handler, topic=TOPIC)
+    async with running(producer, consumer):
+        async with writing(producer) as run:
+            await run.until_answered(time.monotonic())
+            number = (await nodes.leaders(TOPIC))[0]
+            await nodes.kill(number)
+            async with small_disk(nodes, number, 512) as data:
+                await nodes.start(number)
+                await nodes.until_whole()
+                ballast = data / "ballast"
+                free = shutil.disk_usage(data).free
+                assert await command("fallocate", "-l", str(free - 65_536), str(ballast)) == (0, "")
+                await run.until(
+                    lambda: nodes[number].pid is None or shutil.disk_usage(data).free < 4096
+                )
+                # Whether it dies of it or gives its partitions away: the others take over.
+                full = time.monotonic()
+                aim = {key: count + 5 for key, count in run.acknowledged.items()}
+                await run.until(lambda: all(run.acknowledged[key] >= aim[key] for key in aim))
+                served = time.monotonic() - full
+                ballast.unlink()
+                if nodes[number].pid is not None:
+                    await nodes.kill(number)
+                await nodes.start(number)
+                await nodes.until_whole()
+            await nodes.start(number)
+            await nodes.until_whole()
+        await read_all(run, handler)
+    run.require_all_at(handler, "disk full", acknowledged_after=served)
