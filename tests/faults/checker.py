@@ -20,7 +20,7 @@ from tests.faults.evidence import Evidence, take_evidence
 from tests.faults.journal import Journal
 from tests.faults.ledger import Ledger
 from tests.faults.settling import settle
-from tests.faults.totals import FILE, add_run
+from tests.faults.totals import KEPT, add_run
 
 _SHOWN = 5
 
@@ -65,7 +65,7 @@ async def check(
     verdict = judge(ledger, evidence, expected_dead_letters=expected_dead_letters)
     add_run(name, verdict.totals)
     if verdict.wrongs:
-        evidence.keep(FILE.with_name(f"{name}.evidence.json"))
+        evidence.keep(KEPT / f"{name}.evidence.json")
     return verdict
 
 
@@ -95,9 +95,12 @@ def judge(
 ) -> Verdict:
     """Compare; nothing is asked of anybody any more."""
     report = Report()
-    report.count("sandbox_webhooks", evidence.journal.webhooks_taken())
+    sources = {entry["source"] for entry in ledger.of("channel")}
+    report.count("sandbox_webhooks", evidence.journal.webhooks_taken(sources))
     for blow in ledger.of("blow"):
         report.count(f"{blow['blow']}s.{blow['role']}")
+    for back in ledger.of("back"):
+        report.note_longest(f"longest_absence.{back['role']}", back["seconds"])
     check_arrivals(ledger, evidence, report)
     check_accounts(evidence, report, expected_dead_letters=expected_dead_letters)
     check_sends(ledger, evidence, report)

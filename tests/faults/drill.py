@@ -14,10 +14,8 @@ from tests.e2e.stack import Gateway, start, stop
 from tests.faults.blows import Blows
 from tests.faults.deployment import Deployment
 from tests.faults.ledger import Ledger
-from tests.faults.totals import FILE
+from tests.faults.totals import KEPT
 from tests.faults.traffic import Plan, Traffic
-
-KEPT = FILE.parent / "faults"
 
 
 @dataclass(frozen=True)

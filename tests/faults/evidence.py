@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import asyncpg
 import httpx
@@ -73,7 +73,14 @@ class Evidence:
 
     def keep(self, file: Path) -> None:
         """Write everything down for who wants to know more than a verdict says."""
+        file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(json.dumps(asdict(self), default=str))
+
+    @classmethod
+    def load(cls, file: Path) -> Self:
+        """Return what was kept, moments as text; it can be judged as it could then."""
+        kept = json.loads(file.read_text())
+        return cls(**{**kept, "journal": Journal(**kept["journal"])})
 
 
 async def take_evidence(

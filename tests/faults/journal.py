@@ -1,7 +1,6 @@
 """The sandbox's own record: what it was asked to send, and which webhooks it posted."""
 
-import json
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -88,12 +87,13 @@ class Journal:
                 last[body] = last.get(body, False) or entry["status"] == _OK
         return list(last.values()).count(False)
 
-    def webhooks_taken(self) -> int:
-        """Return how many webhooks of the sandbox's own were answered 200."""
+    def webhooks_taken(self, sources: Collection[str]) -> int:
+        """Return how many webhooks of the sandbox's own, of these sources, were answered 200."""
         return sum(
-            1
+            entry["kind"] == "webhook"
+            and entry["status"] == _OK
+            and any(each.get("id") in sources for each in entry["json"].get("entry", ()))
             for entry in self.entries
-            if entry["kind"] == "webhook" and entry["method"] == "POST" and entry["status"] == _OK
         )
 
     def _items(self, *, answered: bool) -> Iterator[dict[str, Any]]:
@@ -115,8 +115,3 @@ def _slim(entry: dict[str, Any]) -> dict[str, Any]:
     kept["body"] = entry["body"] if entry["kind"] == "webhook" else ""
     kept["webhook_id"] = entry["headers"].get("webhook-id", "")
     return kept
-
-
-def journal_of(lines: str) -> Journal:
-    """Return a journal that was kept as lines of JSON."""
-    return Journal([json.loads(line) for line in lines.splitlines()])

@@ -7,6 +7,7 @@ runs that every `make test` has.
 import asyncio
 import copy
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
@@ -18,7 +19,7 @@ from tests.faults.totals import add_run
 from tests.faults.traffic import Plan
 from tests.support.loop_thread import LoopThread
 
-pytestmark = [pytest.mark.faults, pytest.mark.quick]
+pytestmark = [pytest.mark.faults, pytest.mark.quick, pytest.mark.timeout(300)]
 
 _ROLES = ("sender", "routing", "api")
 _PAUSE_SECONDS = 1.5
@@ -67,6 +68,13 @@ def test_a_run_with_kills_is_clean(history: History) -> None:
     assert all(totals[f"kills.{role}"] == 1 for role in _ROLES)
     assert totals["accepted"] == totals["done"] > totals["items"]
     assert totals["sends"] >= totals["replies"] > 0
+
+
+def test_a_history_that_was_kept_is_judged_as_it_was(history: History, tmp_path: Path) -> None:
+    file = tmp_path / "evidence.json"
+    history.evidence.keep(file)
+    kept, now = Evidence.load(file), history.evidence
+    assert judge(history.ledger, kept).totals == judge(history.ledger, now).totals
 
 
 def test_a_lost_event_is_found(history: History) -> None:

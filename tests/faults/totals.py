@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 FILE = Path(__file__).parents[2] / "build" / "faults.json"
+# What is left of runs in which something was wrong.
+KEPT = FILE.parent / "faults"
 _KEPT = 500
 
 
