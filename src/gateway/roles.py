@@ -21,7 +21,7 @@ from gateway.broker.producer import KafkaProducer
 from gateway.broker.topics import TopicRules, Topics
 from gateway.clock import SystemClock
 from gateway.contracts import topics as topic_names
-from gateway.db.engine import create_engine
+from gateway.db.engine import PLAN_FOR_EACH, create_engine
 from gateway.db.leases import ShardLeases
 from gateway.db.processes import Process
 from gateway.db.schema import SchemaRevision
@@ -178,12 +178,15 @@ def _parts(
     process_id = f"{role}-{uuid_utils.compat.uuid7()}"
     wakeups = Wakeups(url)
 
-    def database(*, pool_size: int, max_overflow: int, application_name: str) -> Database:
+    def database(
+        *, pool_size: int, max_overflow: int, application_name: str, plan_cache_mode: str = "auto"
+    ) -> Database:
         engine = create_engine(
             url,
             pool_size=pool_size,
             max_overflow=max_overflow,
             application_name=application_name,
+            plan_cache_mode=plan_cache_mode,
         )
         return Database(engine, clock=clock, keyring=keyring, wake=wakeups.wake)
 
@@ -201,6 +204,7 @@ def _parts(
             pool_size=settings.database_pool_size,
             max_overflow=settings.database_pool_overflow,
             application_name=f"gateway-{role}",
+            plan_cache_mode=PLAN_FOR_EACH if role == "api" else "auto",
         ),
         beat_database=beats,
         wakeups=wakeups,

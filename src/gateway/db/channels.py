@@ -8,6 +8,7 @@ from typing import Any, Final
 from sqlalchemy import RowMapping, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from gateway.db.arrays import among
 from gateway.db.secrets import KeyRing, open_rotating
 from gateway.db.tables import channels
 from gateway.domain.channel import ChannelKind, ChannelStatus, StatusReason, hold_reason
@@ -120,7 +121,7 @@ async def find_channels(
     connection: AsyncConnection, channel_ids: Iterable[str]
 ) -> dict[str, Channel]:
     """Return channels by id, for workers that took the ids from rows of their own."""
-    statement = _SELECT.where(channels.c.id.in_(list(channel_ids)))
+    statement = _SELECT.where(among(channels.c.id, channel_ids))
     rows = (await connection.execute(statement)).mappings()
     return {row["id"]: channel_of(row) for row in rows}
 
@@ -130,7 +131,7 @@ async def find_owners(
 ) -> dict[str, list[Channel]]:
     """Return every channel that holds or held these sources, the present owner first."""
     statement = _SELECT.where(
-        channels.c.kind == kind, channels.c.source_id.in_(list(source_ids))
+        channels.c.kind == kind, among(channels.c.source_id, source_ids)
     ).order_by(channels.c.holds_source.desc(), channels.c.freed_at.desc())
     found: dict[str, list[Channel]] = {}
     for row in (await connection.execute(statement)).mappings():

@@ -3,6 +3,7 @@
 import base64
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import insert
@@ -18,6 +19,7 @@ class SetAside:
     """A record or a delivery that could not be done, and why.
 
     `account_id` None: it belongs to no account, and the instance's administrator looks after it.
+    `event_created_at` is that of the event which the delivery should have carried.
     """
 
     reason: str
@@ -31,6 +33,7 @@ class SetAside:
     headers: Sequence[tuple[str, bytes]] = ()
     value: bytes | None = None
     delivery_id: str | None = None
+    event_created_at: datetime | None = None
     contact_id: str | None = None
     id: str = field(default_factory=lambda: ids.new_id(ids.DEAD_LETTER))
 
@@ -83,6 +86,7 @@ def _row(work: UnitOfWork, letter: SetAside) -> dict[str, Any]:
         "record_headers": headers_as_json(letter.headers),
         "record_value": letter.value,
         "delivery_id": letter.delivery_id,
+        "event_created_at": letter.event_created_at,
         "contact_id": letter.contact_id,
         "at": work.now,
     }

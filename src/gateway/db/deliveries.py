@@ -128,7 +128,8 @@ _FIND_DUE: Final = text(
     """  # noqa: S608 - constant column names
 )
 
-# Somebody else's row lock means that the row is changing: it is found again by the next look.
+# Somebody else's row lock means that the row is changing: it is found again by the next look. The
+# rows are named first: joined to their shards, all that is due in these might be read for them.
 _CLAIM: Final = text(
     f"""
     WITH owned AS (
@@ -136,9 +137,11 @@ _CLAIM: Final = text(
       JOIN unnest(CAST(:shards AS smallint[]), CAST(:epochs AS bigint[])) AS o(shard, epoch)
         ON o.shard = s.shard AND o.epoch = s.epoch
       WHERE s.role = 'sender' AND s.expires_at >= clock_timestamp() + :lease_left),
+    named AS MATERIALIZED (SELECT id, shard FROM deliveries WHERE id = ANY(:ids)),
     free AS (
-      SELECT d.id, o.epoch FROM deliveries d JOIN owned o ON o.shard = d.shard
-      WHERE d.id = ANY(:ids) AND d.status = 'pending' AND d.ready AND d.due_at <= :now
+      SELECT d.id, o.epoch FROM named n JOIN owned o ON o.shard = n.shard
+      JOIN deliveries d ON d.id = n.id
+      WHERE d.status = 'pending' AND d.ready AND d.due_at <= :now
         AND (NOT d.holds_lane OR NOT EXISTS (
           SELECT 1 FROM deliveries e WHERE e.target_id = d.target_id AND e.lane = d.lane
           AND e.holds_lane AND e.ordinal < d.ordinal))

@@ -61,14 +61,22 @@ _SELECT: Final = """
 """
 _GET: Final = text(f"{_SELECT} AND d.id = :id AND d.kind <> 'action'")
 _LOCK: Final = text(f"{_SELECT} AND d.id = :id AND d.kind <> 'action' FOR UPDATE OF d")
+# The newest of each state, of which the newest of all: each is the end of a part of an index.
 _OF_TARGET: Final = text(
     f"""
-    {_SELECT} AND d.target_id = :target_id AND d.kind <> 'action'
-      AND (CAST(:statuses AS text[]) IS NULL OR d.status = ANY(:statuses))
-      AND (CAST(:before AS text) IS NULL OR d.id < :before COLLATE "C")
-    ORDER BY d.id DESC LIMIT :limit
-    """
+    {_SELECT} AND d.id IN (
+      SELECT n.id FROM unnest(CAST(:statuses AS text[])) AS s(status)
+      CROSS JOIN LATERAL (
+        SELECT o.id FROM deliveries o
+        WHERE o.account_id = :account_id AND o.target_id = :target_id AND o.status = s.status
+          AND o.kind <> 'action' AND o.id < :before COLLATE "C"
+        ORDER BY o.id DESC LIMIT :limit) AS n
+      ORDER BY n.id DESC LIMIT :limit)
+    ORDER BY d.id DESC
+    """  # noqa: S608 - constant column names
 )
+# Sorts behind every id.
+_AFTER_ALL: Final = "~"
 _OF_EVENT: Final = text(f"{_SELECT} AND d.event_id = :event_id AND d.target_id = :target_id")
 _ATTEMPTS: Final = text(
     """
@@ -124,14 +132,14 @@ async def list_deliveries(
     limit: int,
 ) -> list[DeliveryView]:
     """Return the deliveries of a target, the newest first, older than `before`."""
-    statuses = [str(each) for each, shown in SHOWN_AS.items() if shown == status]
+    statuses = [str(each) for each, shown in SHOWN_AS.items() if status in (None, shown)]
     rows = await connection.execute(
         _OF_TARGET,
         {
             "account_id": account_id,
             "target_id": target_id,
-            "statuses": statuses if status is not None else None,
-            "before": before,
+            "statuses": statuses,
+            "before": _AFTER_ALL if before is None else before,
             "limit": limit,
         },
     )

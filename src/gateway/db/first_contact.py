@@ -36,14 +36,18 @@ class Known:
     conversation_id: str
 
 
+# One by one: taken together, all contacts of a busy channel might be read to find a few.
 _FIND: Final = text(
     """
     SELECT c.channel_id, c.source_contact_id, c.id, c.name, c.blocked_at, v.id AS conversation_id
     FROM unnest(CAST(:channels AS text[]), CAST(:contacts AS text[]))
       AS r(channel_id, source_contact_id)
     JOIN channels h ON h.id = r.channel_id
-    JOIN contacts c ON c.account_id = h.account_id AND c.channel_id = h.id
-      AND c.source_contact_id = r.source_contact_id
+    CROSS JOIN LATERAL (
+      SELECT * FROM contacts
+      WHERE account_id = h.account_id AND channel_id = h.id
+        AND source_contact_id = r.source_contact_id
+      LIMIT 1) AS c
     JOIN conversations v ON v.account_id = c.account_id AND v.channel_id = c.channel_id
       AND v.contact_id = c.id
     """

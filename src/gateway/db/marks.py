@@ -7,13 +7,19 @@ from typing import Final
 from sqlalchemy import delete, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from gateway.db.arrays import among
 from gateway.db.channels import Channel
 from gateway.db.conversations import Conversation
 from gateway.db.messages import Message, find_messages
 from gateway.db.tables import messages, pending_marks
-from gateway.domain.message import Direction, MessageStatus
+from gateway.domain.message import MessageStatus
 
 KEPT: Final = timedelta(hours=24)
+
+# Literals, as in the index of what a watermark may move: a plan for any values could not use it.
+_MAY_MOVE: Final = text(
+    "messages.status IN ('sent', 'delivered') AND messages.direction = 'outbound'"
+)
 
 _ADD: Final = text(
     """
@@ -58,7 +64,7 @@ async def take_marks(connection: AsyncConnection, message: Message) -> dict[str,
         .where(
             pending_marks.c.account_id == message.account_id,
             pending_marks.c.channel_id == message.channel_id,
-            pending_marks.c.source_message_id.in_(named),
+            among(pending_marks.c.source_message_id, named),
         )
         .returning(pending_marks.c.kind, pending_marks.c.at)
     )
@@ -73,13 +79,14 @@ async def find_covered(
 ) -> list[Message]:
     """Return the outbound messages in these states that a watermark covers, oldest first.
 
-    Compared is the platform's time of a message, at or before the watermark.
+    The states are `sent` and `delivered`; no others are found. Compared is the platform's time of a
+    message, at or before the watermark.
     """
     statement = select(messages.c.id).where(
         messages.c.account_id == conversation.account_id,
         messages.c.conversation_id == conversation.id,
-        messages.c.direction == Direction.OUTBOUND,
-        messages.c.status.in_(list(statuses)),
+        _MAY_MOVE,
+        among(messages.c.status, statuses),
         messages.c.platform_at <= watermark,
     )
     found = (await connection.execute(statement)).scalars().all()

@@ -6,9 +6,10 @@ from dataclasses import dataclass, field, fields
 from datetime import datetime
 from typing import Any, Final, Literal
 
-from sqlalchemy import ColumnElement, RowMapping, or_, select, text, tuple_, update
+from sqlalchemy import ColumnElement, Row, or_, select, text, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from gateway.db.arrays import among
 from gateway.db.tables import messages
 from gateway.domain.message import AuthorKind, Direction, MessageStatus
 
@@ -89,7 +90,8 @@ async def get_message(
 ) -> Message | None:
     """Return a message of an account."""
     statement = _SELECT.where(messages.c.account_id == account_id, messages.c.id == message_id)
-    return _message((await connection.execute(statement)).mappings().one_or_none())
+    row = (await connection.execute(statement)).one_or_none()
+    return None if row is None else _of(row)
 
 
 async def find_messages(
@@ -97,18 +99,17 @@ async def find_messages(
 ) -> dict[str, Message]:
     """Return those messages of an account that exist, by id."""
     statement = _SELECT.where(
-        messages.c.account_id == account_id, messages.c.id.in_(list(message_ids))
+        messages.c.account_id == account_id, among(messages.c.id, message_ids)
     )
-    rows = (await connection.execute(statement)).mappings()
-    return {row["id"]: _of(row) for row in rows}
+    return _by_id(await connection.execute(statement))
 
 
 async def find_messages_by_id(
     connection: AsyncConnection, message_ids: Iterable[str]
 ) -> dict[str, Message]:
     """Return messages by id, for workers that took the ids from rows of their own."""
-    statement = _SELECT.where(messages.c.id.in_(list(message_ids)))
-    return {row["id"]: _of(row) for row in (await connection.execute(statement)).mappings()}
+    statement = _SELECT.where(among(messages.c.id, message_ids))
+    return _by_id(await connection.execute(statement))
 
 
 async def find_by_source(
@@ -119,13 +120,13 @@ async def find_by_source(
     direction: Direction | None = None,
 ) -> dict[tuple[Direction, str], Message]:
     """Return messages of a channel by direction and the platform's id of them."""
+    # Both directions are named, as they come before the platform's ids in the index.
     statement = _SELECT.where(
         messages.c.channel_id == channel_id,
-        messages.c.source_message_id.in_(list(source_message_ids)),
+        among(messages.c.direction, Direction if direction is None else [direction]),
+        among(messages.c.source_message_id, source_message_ids),
     )
-    if direction is not None:
-        statement = statement.where(messages.c.direction == direction)
-    found = [_of(row) for row in (await connection.execute(statement)).mappings()]
+    found = [_of(row) for row in await connection.execute(statement)]
     return {(row.direction, row.source_message_id or ""): row for row in found}
 
 
@@ -136,7 +137,8 @@ async def find_conversations_of(
     wanted = list(names)
     statement = select(messages.c.conversation_id).where(
         messages.c.channel_id == channel_id,
-        or_(messages.c.id.in_(wanted), messages.c.source_message_id.in_(wanted)),
+        among(messages.c.direction, Direction),
+        or_(among(messages.c.id, wanted), among(messages.c.source_message_id, wanted)),
     )
     return set((await connection.execute(statement)).scalars())
 
@@ -149,9 +151,10 @@ async def find_unsent_automatic(
         messages.c.account_id == account_id,
         messages.c.conversation_id == conversation_id,
         messages.c.automation_cause.is_not(None),
-        messages.c.status == MessageStatus.ACCEPTED,
+        # A literal: a plan for any value could not use the index of those in this state.
+        text("messages.status = 'accepted'"),
     ).order_by(messages.c.sequence)
-    return [_of(row) for row in (await connection.execute(statement)).mappings()]
+    return [_of(row) for row in await connection.execute(statement)]
 
 
 async def list_messages(
@@ -179,7 +182,7 @@ async def list_messages(
         statement = statement.where(place < after if descending else place > after)
     directed = [column.desc() if descending else column.asc() for column in order]
     rows = await connection.execute(statement.order_by(*directed).limit(limit))
-    return [_of(row) for row in rows.mappings()]
+    return [_of(row) for row in rows]
 
 
 async def change_message(
@@ -198,12 +201,14 @@ async def change_message(
         setattr(message, name, value)
 
 
-def _message(row: RowMapping | None) -> Message | None:
-    return None if row is None else _of(row)
+def _by_id(rows: Iterable[Row[Any]]) -> dict[str, Message]:
+    found = [_of(row) for row in rows]
+    return {message.id: message for message in found}
 
 
-def _of(row: RowMapping) -> Message:
-    values = dict(row)
+def _of(row: Row[Any]) -> Message:
+    # By place: SQLAlchemy's mappings look every name up again for every row.
+    values: dict[str, Any] = dict(zip(_COLUMNS, row, strict=True))
     values["direction"] = Direction(values["direction"])
     values["author_kind"] = AuthorKind(values["author_kind"])
     values["status"] = MessageStatus(values["status"])

@@ -118,7 +118,7 @@ _DRAINABLE: Final = text(
      WHERE c.holds_source LIMIT :limit)
     UNION
     (SELECT p.kind, p.source_id, p.contact_id FROM known c
-     JOIN parked p ON p.kind = c.kind AND p.source_id = c.source_id AND p.owner_channel_id = c.id
+     JOIN parked p ON p.owner_channel_id = c.id AND p.kind = c.kind AND p.source_id = c.source_id
      WHERE NOT c.holds_source LIMIT :limit)
     """
 )

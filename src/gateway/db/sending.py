@@ -8,6 +8,7 @@ from typing import Any, Final
 from sqlalchemy import select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from gateway.db.arrays import among
 from gateway.db.endpoints import Endpoint
 from gateway.db.meta_apps import MetaApp
 from gateway.db.tables import endpoints, meta_apps
@@ -52,12 +53,13 @@ _MIDS: Final = text(
     "SELECT id, source_message_id FROM messages "
     "WHERE id = ANY(:ids) AND source_message_id IS NOT NULL"
 )
-# The day leads to the partition.
+# The moments lead to the partitions, their bounds to few of them.
 _EVENTS: Final = text(
     f"""
     SELECT {_EVENT_COLUMNS}
     FROM unnest(CAST(:ids AS text[]), CAST(:moments AS timestamptz[])) AS w(id, created_at)
     JOIN events e ON e.created_at = w.created_at AND e.id = w.id
+    WHERE e.created_at BETWEEN :first AND :last
     """  # noqa: S608 - constant column names
 )
 
@@ -87,8 +89,17 @@ async def find_events(
     connection: AsyncConnection, events: Collection[tuple[str, datetime]]
 ) -> dict[str, PublicEvent]:
     """Return events, named by id and the moment of their row, by id."""
+    if not events:
+        return {}
+    moments = [each[1] for each in events]
     rows = await connection.execute(
-        _EVENTS, {"ids": [each[0] for each in events], "moments": [each[1] for each in events]}
+        _EVENTS,
+        {
+            "ids": [each[0] for each in events],
+            "moments": moments,
+            "first": min(moments),
+            "last": max(moments),
+        },
     )
     return {row["id"]: PublicEvent(**row) for row in rows.mappings()}
 
@@ -96,7 +107,7 @@ async def find_events(
 async def find_apps(connection: AsyncConnection, app_ids: Collection[str]) -> dict[str, MetaApp]:
     """Return Meta apps by id."""
     statement = select(*(meta_apps.c[field.name] for field in fields(MetaApp))).where(
-        meta_apps.c.app_id.in_(list(app_ids))
+        among(meta_apps.c.app_id, app_ids)
     )
     rows = (await connection.execute(statement)).mappings()
     return {row["app_id"]: MetaApp(**row) for row in rows}
@@ -107,7 +118,7 @@ async def find_endpoints(
 ) -> dict[str, Endpoint]:
     """Return endpoints by id, deleted ones included."""
     statement = select(*(endpoints.c[field.name] for field in fields(Endpoint))).where(
-        endpoints.c.id.in_(list(endpoint_ids))
+        among(endpoints.c.id, endpoint_ids)
     )
     rows = (await connection.execute(statement)).mappings()
     return {row["id"]: Endpoint(**row) for row in rows}

@@ -73,10 +73,16 @@ _CLEAR: Final = text(
     "DELETE FROM timers WHERE account_id = :account_id AND kind = :kind "
     "AND subject_id = :subject_id"
 )
+# Shard by shard, so that however many are due, no more than some of each shard are sorted.
 _FIND: Final = text(
-    f"SELECT {_COLUMNS} FROM timers "  # noqa: S608 - constant column names
-    "WHERE shard = ANY(:shards) AND due_at <= :until AND kind = ANY(:kinds) "
-    "AND NOT id = ANY(:besides) ORDER BY due_at LIMIT :limit"
+    f"""
+    SELECT t.* FROM unnest(CAST(:shards AS smallint[])) AS s(shard)
+    CROSS JOIN LATERAL (
+      SELECT {_COLUMNS} FROM timers
+      WHERE shard = s.shard AND due_at <= :until AND kind = ANY(:kinds) AND NOT id = ANY(:besides)
+      ORDER BY due_at LIMIT :limit) AS t
+    ORDER BY t.due_at LIMIT :limit
+    """  # noqa: S608 - constant column names
 )
 _TAKE: Final = text(
     "DELETE FROM timers WHERE account_id = :account_id AND id = :id AND version = :version"

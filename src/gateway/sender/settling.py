@@ -282,6 +282,7 @@ def _dead_letter(
         account_id=row.account_id,
         attempts=row.attempt,
         delivery_id=row.id,
+        event_created_at=row.event_created_at,
         key=None if event is None else event.key.encode(),
         value=None if attempt is None or event is None else event_body(attempt),
     )

@@ -113,6 +113,14 @@ channels = Table(
         postgresql_where=text("holds_source"),
     ),
     Index("ix_channels_kind_source_id", "kind", "source_id", "freed_at"),
+    # Which channels send everything to an endpoint: asked for each endpoint with each event.
+    Index(
+        "ix_channels_endpoint",
+        "account_id",
+        text("(link ->> 'endpoint_id')"),
+        postgresql_where=text("link ->> 'mode' = 'external_endpoint'"),
+    ),
+    Index("ix_channels_meta_app_id", "meta_app_id", postgresql_where=text("holds_source")),
 )
 
 agents = Table(

@@ -37,6 +37,13 @@ contacts = Table(
     moment("updated_at"),
     belongs_to("channels", "channel_id"),
     UniqueConstraint("account_id", "channel_id", "source_contact_id"),
+    Index("ix_contacts_channel", "channel_id", "id"),
+    Index(
+        "ix_contacts_blocked",
+        "account_id",
+        "id",
+        postgresql_where=text("blocked_at IS NOT NULL"),
+    ),
 )
 
 conversations = Table(
@@ -75,6 +82,13 @@ conversations = Table(
         text("coalesce(last_message_at, created_at)"),
         "id",
     ),
+    Index(
+        "ix_conversations_channel_active",
+        "channel_id",
+        text("coalesce(last_message_at, created_at)"),
+        "id",
+    ),
+    Index("ix_conversations_contact", "contact_id"),
 )
 
 messages = Table(
@@ -133,6 +147,14 @@ messages = Table(
         "uncertain",
     ),
     Index("ix_messages_conversation", "account_id", "conversation_id", "sequence"),
+    Index("ix_messages_occurred", "conversation_id", "occurred_at", "sequence"),
+    # What shall be said automatically and has not left: a person who takes over cancels it.
+    Index(
+        "ix_messages_unsent_automatic",
+        "account_id",
+        "conversation_id",
+        postgresql_where=text("status = 'accepted' AND automation_cause IS NOT NULL"),
+    ),
     Index(
         "uq_messages_source",
         "channel_id",
@@ -222,9 +244,31 @@ enquiries = Table(
     belongs_to("conversations", "conversation_id"),
     one_of("status", "open", "offered", "ongoing", "closed", "missed", "followed_up"),
     one_of("handled_by", "agent", "bot", "endpoint", "page_inbox"),
-    Index("ix_enquiries_conversation", "account_id", "conversation_id", "id"),
     Index("ix_enquiries_account_status", "account_id", "status", "id"),
     Index("ix_enquiries_id", "id"),
+    # What lists are filtered by, the newest first. They begin with what tells the account, and not
+    # with the account: a look for an id in an account must not take them for the key.
+    Index("ix_enquiries_channel", "channel_id", "id"),
+    Index("ix_enquiries_contact", "contact_id", "id"),
+    Index(
+        "ix_enquiries_agent_all",
+        "agent_id",
+        "id",
+        postgresql_where=text("agent_id IS NOT NULL"),
+    ),
+    Index(
+        "ix_enquiries_destination",
+        text("(destination ->> 'id')"),
+        "id",
+        postgresql_where=text("destination IS NOT NULL"),
+    ),
+    Index("ix_enquiries_opened", "account_id", "opened_at"),
+    # Who has one of the account's places.
+    Index(
+        "ix_enquiries_inside",
+        "account_id",
+        postgresql_where=text("status IN ('open', 'offered', 'ongoing') AND queued_at IS NULL"),
+    ),
     # Who waits for an agent, and who waits outside: first in, first out.
     Index(
         "ix_enquiries_waiting",

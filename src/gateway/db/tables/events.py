@@ -48,7 +48,6 @@ events = Table(
         postgresql_where=text("position IS NULL"),
     ),
     Index("ix_events_feed", "account_id", "position"),
-    Index("ix_events_id", "id"),
     postgresql_partition_by="RANGE (created_at)",
 )
 
@@ -149,6 +148,18 @@ deliveries = Table(
         "message_id",
         postgresql_where=text("message_id IS NOT NULL"),
     ),
+    Index(
+        "ix_deliveries_event",
+        "event_id",
+        "target_id",
+        postgresql_where=text("event_id IS NOT NULL"),
+    ),
+    # Which days of events are still needed.
+    Index(
+        "ix_deliveries_unfinished_day",
+        "event_created_at",
+        postgresql_where=text("kind = 'event' AND status IN ('pending', 'sending', 'uncertain')"),
+    ),
 )
 
 delivery_attempts = Table(
@@ -185,10 +196,19 @@ dead_letters = Table(
     document("record_headers", default="{}"),
     Column("record_value", LargeBinary),
     id_column("delivery_id", nullable=True),
+    # When the event was written that the delivery should have carried: its day is needed.
+    moment("event_created_at", nullable=True),
     id_column("contact_id", nullable=True),
     moment("at"),
     moment("published_at", nullable=True),
     moment("redelivered_at", nullable=True),
     Index("ix_dead_letters_account_id_id", "account_id", "id"),
+    Index("ix_dead_letters_reason", "account_id", "reason", "id"),
+    Index("ix_dead_letters_stage", "account_id", "stage", "id"),
+    Index(
+        "ix_dead_letters_event_created_at",
+        "event_created_at",
+        postgresql_where=text("event_created_at IS NOT NULL"),
+    ),
     Index("ix_dead_letters_unpublished", "id", postgresql_where=text("published_at IS NULL")),
 )

@@ -84,6 +84,11 @@ parked = Table(
     UniqueConstraint("event_id"),
     Index("ix_parked_key", "kind", "source_id", "contact_id", "id"),
     Index("ix_parked_expires_at", "expires_at"),
+    Index(
+        "ix_parked_owner",
+        "owner_channel_id",
+        postgresql_where=text("owner_channel_id IS NOT NULL"),
+    ),
 )
 
 shards = Table(
