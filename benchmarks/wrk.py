@@ -28,7 +28,11 @@ local requests, at = {}, 0
 function init(arguments)
   for line in io.lines(arguments[1]) do
     local signature, body = line:match("^(%S+) (.*)$")
-    local headers = {["Content-Type"] = "application/json", ["X-Hub-Signature-256"] = signature}
+    local headers = {
+      ["Accept"] = "*/*", ["Accept-Encoding"] = "deflate, gzip", ["facebook-api-version"] = "v26.0",
+      ["Content-Type"] = "application/json", ["User-Agent"] = "facebookexternalua",
+      ["X-Hub-Signature"] = "sha1=" .. signature:sub(8, 47), ["X-Hub-Signature-256"] = signature,
+    }
     requests[#requests + 1] = wrk.format("POST", wrk.path, headers, body)
   end
 end
