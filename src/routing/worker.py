@@ -6,11 +6,17 @@ wakes up late finds another epoch there, rolls back and lets go. Kafka's own off
 lag metrics.
 
 A batch that fails is done again record by record. A record that fails five times for a reason that
-does not pass, or on which a process died twice, is set aside; the partition goes on. While the
-database is away, or contended, the partition stands still and tries again.
+does not pass, or that kills the process, is set aside; the partition goes on. While the database is
+away, or contended, the partition stands still and tries again.
+
+A process that died may have died of the record that each partition was at, or of something else
+altogether. So a record that was under way at a death stands trial: once its process has lived for
+a moment (what dies at once dies of something else) and with no other suspect under way. Two deaths
+on trial convict it; those that others caused acquit everybody else.
 """
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -40,7 +46,9 @@ from routing.transaction import ParkingRules, Taker
 
 BATCH_RECORDS: Final = 200
 _FAILURES: Final = 5
+# On trial; the death that made it a suspect comes before.
 _DEATHS: Final = 2
+CALM_SECONDS: Final = 3.0
 _PAUSE_SECONDS: Final = 0.2
 _LONGEST_PAUSE_SECONDS: Final = 5.0
 
@@ -80,14 +88,25 @@ class InboundHandler:
         *,
         topic: str,
         rules: ParkingRules,
+        calm_seconds: float = CALM_SECONDS,
         at: Point = _nothing,
     ) -> None:
-        """Take what the work needs; `at` is awaited at named points, for tests that stop there."""
+        """Take what the work needs.
+
+        Args:
+            database: Where the effects go.
+            topic: What is read.
+            rules: For events that nobody owns.
+            calm_seconds: From now on; until then no suspect is tried.
+            at: Awaited at named points, for tests that stop there.
+        """
         self._database = database
         self._topic = topic
         self._rules = rules
         self._at = at
         self._partitions: dict[int, _Partition] = {}
+        self._calm_at = time.monotonic() + calm_seconds
+        self._trial = asyncio.Lock()
 
     async def assigned(self, partition: int) -> int | None:
         """Claim a partition and return the offset at which it goes on; None: the log's start."""
@@ -194,7 +213,12 @@ class InboundHandler:
 
     async def _some(self, held: _Partition, items: Sequence[Arrival | Unreadable]) -> int:
         if held.singly > 0:
-            await self._alone(held, items[0])
+            if held.ownership.suspect_offset == items[0].record.offset:
+                await asyncio.sleep(self._calm_at - time.monotonic())
+                async with self._trial:
+                    await self._alone(held, items[0])
+            else:
+                await self._alone(held, items[0])
             held.singly -= 1
             return 1
         try:
@@ -237,7 +261,7 @@ class InboundHandler:
         """Do one record, or set it aside when it cannot be done."""
         offset = item.record.offset
         await self._suspect(held, offset)
-        if held.tries > _DEATHS:
+        if held.tries > _DEATHS + 1:
             log.error("routing.poison", offset=offset, reason="deaths", tries=held.tries - 1)
             await self._poison(held, item, attempts=held.tries - 1)
             return

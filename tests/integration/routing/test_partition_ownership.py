@@ -135,7 +135,7 @@ async def test_a_record_that_fails_five_times_is_set_aside_and_the_rest_goes_on(
     assert tries == 5
 
 
-async def test_a_record_on_which_processes_die_is_set_aside_after_two_deaths(
+async def test_a_record_on_which_processes_die_is_set_aside_after_two_deaths_on_trial(
     stage: Inbound,
 ) -> None:
     async def die(point: str) -> None:
@@ -143,18 +143,71 @@ async def test_a_record_on_which_processes_die_is_set_aside_after_two_deaths(
             raise Killed
 
     records = _records(stage, "a", "b")
+    # The first makes it a suspect.
     for _ in range(3):
-        dying = stage.another(at=die)
+        dying = stage.another(at=die, calm_seconds=0)
         await dying.assigned(0)
         with pytest.raises(Killed):
             await dying.handle(0, records)
-    survivor = stage.another()
-    going_on_at = await survivor.assigned(0)
-    assert going_on_at == 1
-    await survivor.handle(0, records[going_on_at:])
+    survivor = stage.another(calm_seconds=0)
+    await survivor.assigned(0)
+    await survivor.handle(0, records)
     assert await _texts(stage) == ["b"]
     letter = await stage.one("SELECT * FROM dead_letters")
-    assert (letter.reason, letter.attempts) == ("poison", 2)
+    assert (letter.reason, letter.attempts) == ("poison", 3)
+
+
+async def test_what_another_record_kills_is_not_blamed_on_those_under_way(stage: Inbound) -> None:
+    async def at(point: str) -> None:
+        if point == "before_move" and asyncio.current_task().get_name() == "killer":
+            raise Killed
+        # Slower than the killer, so that every death finds it under way.
+        await asyncio.sleep(0.5)
+
+    killer, innocent = _records(stage, "killer", "innocent")
+    innocent = replace(innocent, partition=1, offset=0)
+    # Whoever comes next finds both partitions left behind by a process that died.
+    await stage.another().assigned(1)
+
+    async def live() -> None:
+        handler = stage.another(at=at, calm_seconds=0)
+        places = {0: ("killer", killer), 1: ("innocent", innocent)}
+        tasks = []
+        for partition, (name, record) in places.items():
+            going_on_at = await handler.assigned(partition) or 0
+            records = [record][going_on_at:]
+            tasks.append(asyncio.ensure_future(handler.handle(partition, records)))
+            tasks[-1].set_name(name)
+        _done, under_way = await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
+        for task in under_way:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    while not await stage.dead_letters():
+        await live()
+    assert await _texts(stage) == ["innocent"]
+    assert await stage.dead_letters() == ["poison"]
+
+
+async def test_what_dies_at_once_convicts_no_suspect(stage: Inbound) -> None:
+    records = _records(stage, "a")
+
+    async def die(point: str) -> None:
+        if point == "before_move":
+            raise Killed
+
+    suspecting = stage.another(at=die)
+    await suspecting.assigned(0)
+    with pytest.raises(Killed):
+        await suspecting.handle(0, records)
+    for _ in range(4):
+        short_lived = stage.another(at=die)
+        await short_lived.assigned(0)
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.05):
+                await short_lived.handle(0, records)
+    assert await stage.value("SELECT tries FROM partition_owners") == 1
+    assert await stage.dead_letters() == []
 
 
 async def test_a_clean_handover_blames_no_record(stage: Inbound) -> None:
