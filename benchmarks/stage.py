@@ -10,7 +10,7 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
@@ -26,6 +26,15 @@ ROLE_CORE: Final = 0
 OTHER_CORE: Final = 1
 
 Broker = Literal["noida", "apache"]
+
+
+@contextlib.asynccontextmanager
+async def _leave_alone(_name: str, _pid: int) -> AsyncIterator[None]:
+    yield
+
+
+# What is done beside each role while it runs, by name and process; profiles are taken here.
+watch_role: Callable[[str, int], contextlib.AbstractAsyncContextManager[None]] = _leave_alone
 
 _ROOT: Final = Path(__file__).resolve().parent.parent
 _JARS: Final = _ROOT / ".tools" / "kafka"
@@ -178,7 +187,8 @@ class Stage:
         try:
             await _until_ready(program, f"http://127.0.0.1:{ops_port}/readyz", log)
             assert program.pid is not None
-            yield Role(pid=program.pid, port=port, ops_port=ops_port, log=log)
+            async with watch_role(name, program.pid):
+                yield Role(pid=program.pid, port=port, ops_port=ops_port, log=log)
         finally:
             await program.stop()
 

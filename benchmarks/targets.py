@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import sys
+import time
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from itertools import count
@@ -84,18 +85,22 @@ class Targets:
         """
         broker = self.here.kafka.pid
         assert broker is not None
-        before = [cpu_seconds(target.pid), cpu_seconds(broker), busy_seconds(OTHER_CORE)]
+
+        def clocks() -> list[float]:
+            other = busy_seconds(OTHER_CORE)
+            return [cpu_seconds(target.pid), cpu_seconds(broker), other, time.monotonic()]
+
+        before = clocks()
         load = await wrk.load(target.url, requests, seconds=seconds)
-        after = [cpu_seconds(target.pid), cpu_seconds(broker), busy_seconds(OTHER_CORE)]
+        spent = [end - start for start, end in zip(before, clocks(), strict=True)]
         requests.unlink()
-        spent = [end - start for start, end in zip(before, after, strict=True)]
         if load.refused or load.failed:
             raise RuntimeError(f"Not every request was answered with 200: {load}")
         return Round(
             load=load,
             cpu=spent[0] / load.requests * 1e6,
             broker_cpu=spent[1] / load.requests * 1e6,
-            core_1=spent[2] / load.seconds,
+            core_1=spent[2] / spent[3],
         )
 
 
