@@ -85,7 +85,7 @@ def public_example(type_: str) -> Example:
             sequence=str(event.sequence),
         )
     )
-    return _record(headers, event.value())
+    return _record(headers, json.dumps(event.body()).encode())
 
 
 def dead_letter_example() -> Example:

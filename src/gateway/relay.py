@@ -7,6 +7,7 @@ lock, what is read of a key never has a hole that a later commit fills.
 """
 
 import asyncio
+from collections import deque
 from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from typing import TYPE_CHECKING, Final
 
@@ -21,8 +22,8 @@ from gateway.db.dead_letters import headers_from_json
 from gateway.db.failures import is_transient
 from gateway.db.leases import ShardLeases
 from gateway.db.publishing import (
-    CommittedEvent,
     UncopiedLetter,
+    UnpublishedEvent,
     find_uncopied,
     find_unpublished,
     give_positions,
@@ -41,6 +42,10 @@ _BATCH: Final = 500
 _LETTERS: Final = 50
 _PAUSE_SECONDS: Final = 0.5
 _PRODUCE_SECONDS: Final = 10.0
+# What a batch costs beside its events is shared by more of them where there are many a second;
+# where there are few, none waits.
+_MANY: Final = 200
+_GATHER_SECONDS: Final = 0.05
 
 _PUBLISHED = Counter("gateway_relay_published_total", "Events published to Kafka.")
 _COPIED = Counter("gateway_relay_dead_letters_total", "Dead letters copied to Kafka.")
@@ -77,6 +82,8 @@ class Relay:
         self._at = at
         self._woken: set[int] = set()
         self._work = asyncio.Event()
+        # The batches of the last second: when, and how many events.
+        self._lately: deque[tuple[float, int]] = deque()
         leases.on_gained(self._look_at)
         if wakeups is not None:
             wakeups.listen("relay", self._look_at)
@@ -97,7 +104,7 @@ class Relay:
             if time() >= sweep_at:
                 shards, sweep_at = set(), time() + _SWEEP_SECONDS
             try:
-                await self.publish(shards)
+                await self._gather(time(), await self.publish(shards))
             except Exception as error:
                 if not isinstance(error, NotDurableError) and not is_transient(error):
                     raise
@@ -118,6 +125,14 @@ class Relay:
         if self._leases.safe(DEAD_LETTER_SHARD):
             await self._copy_dead_letters()
         return published
+
+    async def _gather(self, now: float, published: int) -> None:
+        """Wait a little for more where a second brings many."""
+        self._lately.append((now, published))
+        while self._lately[0][0] < now - 1:
+            self._lately.popleft()
+        if sum(events for _, events in self._lately) >= _MANY:
+            await asyncio.sleep(_GATHER_SECONDS)
 
     def _look_at(self, shards: Iterable[int]) -> None:
         # None of all means everywhere: the wake-up connection is new.
@@ -156,7 +171,7 @@ class Relay:
         _COPIED.inc(len(letters))
 
 
-def _in_order_of_commit(events: Sequence[CommittedEvent]) -> list[CommittedEvent]:
+def _in_order_of_commit(events: Sequence[UnpublishedEvent]) -> list[UnpublishedEvent]:
     """Return events by time, those of one key by their numbers whatever their times say."""
     latest: dict[str, datetime] = {}
     placed = []
@@ -166,7 +181,7 @@ def _in_order_of_commit(events: Sequence[CommittedEvent]) -> list[CommittedEvent
     return [event for *_, event in sorted(placed, key=lambda each: each[:3])]
 
 
-def _record(event: CommittedEvent) -> NewRecord:
+def _record(event: UnpublishedEvent) -> NewRecord:
     attributes = Attributes(
         id=event.id,
         source=event.source,

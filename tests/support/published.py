@@ -1,6 +1,7 @@
 """Checks of what the gateway publishes against what its documents promise."""
 
 import json
+from dataclasses import fields
 from functools import cache
 from typing import Any, Final
 
@@ -14,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from gateway.contracts.events import PUBLIC_TYPES
 from gateway.contracts.topics import CONVERSATIONS
 from gateway.contracts.webhooks import webhook_body
-from gateway.db.publishing import COLUMNS, CommittedEvent
+from gateway.db.publishing import COLUMNS, CommittedEvent, UnpublishedEvent
 from gateway.relay import _record
 
 KAFKA: Final = "events.v1.yaml"
@@ -90,7 +91,9 @@ async def checked_types(engine: AsyncEngine) -> set[str]:
         rows = (await connection.execute(text(f"SELECT {COLUMNS} FROM events"))).mappings().all()
     for row in rows:
         event = CommittedEvent(**row)
-        record = _record(event)
+        names = [each.name for each in fields(UnpublishedEvent)]
+        as_text = {name: row[name] for name in names} | {"data": json.dumps(row["data"])}
+        record = _record(UnpublishedEvent(**as_text))
         headers = {name: value.decode() for name, value in record.headers}
         assert record.value is not None
         check_public_event(event.type, json.loads(record.value), headers)
