@@ -18,7 +18,8 @@ from gateway.domain import ids
 from gateway.domain.message import AuthorKind
 from gateway.messaging.acceptance import Outgoing, accept_message
 
-_APP: Final = "100200300"
+APP: Final = "100200300"
+APP_SECRET: Final = "0123456789abcdef0123456789abcdef"  # noqa: S105 - nobody else's
 # Conversations whose messages are accepted in one transaction.
 _AT_ONCE: Final = 200
 _FIRST_CONTACT: Final = 10**15
@@ -32,13 +33,17 @@ class Desk:
         database: Where everything is.
         account: Whose everything is.
         conversations: Every conversation, those of one Page beside one another.
-        channels: The Page of each conversation.
+        channels: The channel of each conversation.
+        pages: The Page of each conversation.
+        contacts: With whom each conversation is.
     """
 
     database: Database
     account: str
     conversations: Sequence[str]
     channels: Sequence[str]
+    pages: Sequence[str]
+    contacts: Sequence[str]
 
     async def accept(self, text: str) -> None:
         """Accept one message for each conversation, as a request for it does."""
@@ -88,7 +93,7 @@ async def _found(database: Database, keyring: KeyRing, pages: int, conversations
                 "status": "active",
                 "source_id": str(10**14 + page),
                 "page_id": str(10**14 + page),
-                "meta_app_id": _APP,
+                "meta_app_id": APP,
                 "page_access_token": token,
                 "subscribed_fields": ["messages", "message_echoes"],
                 "connected_at": now,
@@ -112,13 +117,17 @@ async def _found(database: Database, keyring: KeyRing, pages: int, conversations
                 }
             )
     async with database.unit_of_work() as work:
-        await work.connection.execute(insert(accounts).values(id=account, name="Bench", **changed))
+        await work.connection.execute(
+            insert(accounts).values(
+                id=account, name="Bench", concurrent_contacts_limit=100_000, **changed
+            )
+        )
         await work.connection.execute(
             insert(meta_apps).values(
-                app_id=_APP,
+                app_id=APP,
                 name="Bench",
-                app_secrets=[keyring.encrypt("app-secret", row=f"meta_apps/{_APP}/app_secrets")],
-                verify_token=keyring.encrypt("verify", row=f"meta_apps/{_APP}/verify_token"),
+                app_secrets=[keyring.encrypt(APP_SECRET, row=f"meta_apps/{APP}/app_secrets")],
+                verify_token=keyring.encrypt("verify", row=f"meta_apps/{APP}/verify_token"),
                 graph_version="v26.0",
                 **changed,
             )
@@ -126,6 +135,12 @@ async def _found(database: Database, keyring: KeyRing, pages: int, conversations
         await work.connection.execute(insert(channels), page_rows)
         await work.connection.execute(insert(contacts), people)
         await work.connection.execute(insert(conversations), talks)
+    sources = {each["id"]: each["source_id"] for each in page_rows}
     return Desk(
-        database, account, [each["id"] for each in talks], [each["channel_id"] for each in talks]
+        database,
+        account,
+        conversations=[each["id"] for each in talks],
+        channels=[each["channel_id"] for each in talks],
+        pages=[sources[each["channel_id"]] for each in talks],
+        contacts=[each["source_contact_id"] for each in people],
     )
