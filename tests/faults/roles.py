@@ -68,7 +68,7 @@ class Kept:
         self.log = log
         self.ops = ops
         self._command = command
-        self._env = env
+        self.env = env
         self._descriptor = descriptor
         self._wanted = False
         self._process: subprocess.Popen[bytes] | None = None
@@ -153,7 +153,7 @@ class Kept:
             with self.log.open("ab") as log:
                 self._process = subprocess.Popen(
                     [*leash, *self._command],
-                    env=self._env,
+                    env=self.env,
                     stdin=subprocess.DEVNULL,
                     stdout=log,
                     stderr=subprocess.STDOUT,
@@ -204,6 +204,20 @@ class Stage:
     def of(self, role: str) -> list[Kept]:
         """Return the processes of a role."""
         return [self.processes[f"{role}-{n}"] for n in range(1, self.each + 1)]
+
+    def twin(self, name: str) -> Kept:
+        """Start another process under the same name in its consumer group; end it yourself."""
+        port = free_port()
+        role = name.partition("-")[0]
+        twin = Kept(
+            f"{name}-twin",
+            [sys.executable, "-m", "gateway", role],
+            {**self[name].env, "OPS_PORT": str(port)},
+            self.directory / "logs" / f"{name}-twin.log",
+            ops=f"http://127.0.0.1:{port}/readyz",
+        )
+        twin.start()
+        return twin
 
     def start(self) -> None:
         """Start everything, without waiting for the roles to become ready."""

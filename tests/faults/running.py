@@ -1,0 +1,63 @@
+"""Traffic through the stage while something is done to it, and the verdict afterwards."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import asyncpg
+from tests.e2e.stack import Gateway
+from tests.faults.checker import check
+from tests.faults.deployment import Deployment
+from tests.faults.ledger import Ledger
+from tests.faults.traffic import Plan, Traffic
+
+PLAN: Final = Plan(contacts=80, accounts=2, pages=2, rate=20)
+_MANY: Final = 1_000_000
+_IN_FLIGHT: Final = """
+    SELECT message_id, attempt FROM deliveries WHERE status = 'sending' AND kind = 'message'
+"""
+
+
+@dataclass(frozen=True)
+class Run:
+    """One test's traffic and what is known of it."""
+
+    name: str
+    deployment: Deployment
+    ledger: Ledger = field(default_factory=Ledger)
+
+    async def note(self, blow: str, process: str) -> None:
+        """Write a blow down, with the calls that it may have struck."""
+        role = process.partition("-")[0]
+        rows = await self.fetch(_IN_FLIGHT) if role == "sender" else []
+        in_flight = [list(row) for row in rows]
+        self.ledger.note("blow", blow=blow, role=role, pid=0, in_flight=in_flight)
+
+    async def fetch(self, query: str, *arguments: Any) -> list[Any]:
+        """Ask the database."""
+        connection = await asyncpg.connect(self.deployment.postgres_dsn)
+        try:
+            return list(await connection.fetch(query, *arguments))
+        finally:
+            await connection.close()
+
+    async def require_clean(self) -> dict[str, Any]:
+        """Wait until all is settled; raise where anything was lost, doubled or out of order."""
+        verdict = await check(self.ledger, self.deployment, name=self.name, advance_clock=True)
+        verdict.require_clean()
+        return verdict.totals
+
+
+@asynccontextmanager
+async def under_traffic(gateway: Gateway, name: str, plan: Plan = PLAN) -> AsyncIterator[Run]:
+    """Let people write and be answered meanwhile, and then until everything was heard."""
+    run = Run(name, Deployment.of(gateway.description))
+    traffic = Traffic(run.deployment, run.ledger, plan)
+    await traffic.prepare()
+    enough = asyncio.Event()
+    async with asyncio.TaskGroup() as group:
+        group.create_task(traffic.run(webhooks=_MANY, until=enough))
+        yield run
+        enough.set()
