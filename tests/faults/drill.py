@@ -29,12 +29,12 @@ class Drill:
     async def run(
         self, strike: Callable[[asyncio.Event], Awaitable[None]], *, webhooks: int
     ) -> None:
-        """Let people write and somebody strike until all has been written, answered and heard."""
+        """Let somebody strike while people write; return when all is answered and heard."""
         over = asyncio.Event()
 
         async def write() -> None:
             try:
-                await self.traffic.run(webhooks=webhooks)
+                await self.traffic.run(webhooks=webhooks, written=over)
             finally:
                 over.set()
 

@@ -93,10 +93,16 @@ class Traffic:
         }
 
     async def run(
-        self, *, webhooks: int, until: asyncio.Event | None = None, patience: float = 60.0
+        self,
+        *,
+        webhooks: int,
+        until: asyncio.Event | None = None,
+        written: asyncio.Event | None = None,
+        patience: float = 60.0,
     ) -> None:
         """Post so many webhooks, or until an event; return when all is answered and heard.
 
+        `written` is set as soon as the last webhook has been taken.
         What the feed still has not told when it was silent for `patience` seconds is left to the
         checker to find.
         """
@@ -110,6 +116,8 @@ class Traffic:
             post = Post(self.deployment, self.ledger, client)
             following = [group.create_task(each.run(client)) for each in self._back_ends.values()]
             await self._write(post, webhooks, until)
+            if written is not None:
+                written.set()
             for account_id, back_end in self._back_ends.items():
                 await back_end.until_heard(self._spoken[account_id], patience=patience)
             for task in following:
