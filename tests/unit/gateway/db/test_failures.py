@@ -1,0 +1,42 @@
+"""Which failures of the database are waited for, and which are what a statement did."""
+
+import asyncpg
+import pytest
+from sqlalchemy.exc import DBAPIError
+
+from gateway.db.failures import is_transient
+
+PASSING = [
+    asyncpg.ReadOnlySQLTransactionError,  # a standby, until it is promoted
+    asyncpg.DiskFullError,
+    asyncpg.PostgresIOError,
+    asyncpg.TooManyConnectionsError,
+    asyncpg.CannotConnectNowError,
+    asyncpg.AdminShutdownError,
+    asyncpg.QueryCanceledError,
+    asyncpg.LockNotAvailableError,
+    asyncpg.DeadlockDetectedError,
+    asyncpg.SerializationError,
+    asyncpg.IdleInTransactionSessionTimeoutError,
+]
+LASTING = [
+    asyncpg.UniqueViolationError,
+    asyncpg.NumericValueOutOfRangeError,
+    asyncpg.UndefinedColumnError,
+]
+
+
+@pytest.mark.parametrize("kind", PASSING)
+def test_what_passes_by_itself(kind: type[asyncpg.PostgresError]) -> None:
+    assert is_transient(kind("x"))
+    assert is_transient(_wrapped(kind("x")))
+
+
+@pytest.mark.parametrize("kind", LASTING)
+def test_what_the_statement_is_to_blame_for(kind: type[asyncpg.PostgresError]) -> None:
+    assert not is_transient(kind("x"))
+    assert not is_transient(_wrapped(kind("x")))
+
+
+def _wrapped(error: asyncpg.PostgresError) -> DBAPIError:
+    return DBAPIError("SELECT 1", {}, error)
