@@ -6,7 +6,7 @@ import json
 import os
 import platform
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from gateway.clock import SystemClock
 

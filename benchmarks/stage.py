@@ -130,6 +130,7 @@ class Stage:
     identity: Identity
     postgres: Server[Postgres]
     kafka: Server[Noida] | Server[ApacheKafka]
+    partitions: int = 8
 
     @property
     def database_url(self) -> str:
@@ -151,7 +152,7 @@ class Stage:
             "ENVIRONMENT": "development",
             "DATABASE_URL": self.database_url,
             "KAFKA_BOOTSTRAP_SERVERS": self.bootstrap_servers,
-            "KAFKA_PARTITIONS": "8",
+            "KAFKA_PARTITIONS": str(self.partitions),
             "KAFKA_REPLICATION": "1",
             "KAFKA_MIN_INSYNC_REPLICAS": "1",
             "API_RATE_LIMIT_PER_MINUTE": "0",
