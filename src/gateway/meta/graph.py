@@ -45,6 +45,8 @@ from gateway.meta.sending import (
 # Answers are small; what is longer is cut off, and does not parse then.
 MAX_ANSWER_BYTES: Final = 64 * 1024
 MAX_THREAD_BYTES: Final = 1024 * 1024
+# By this extension of a request, the client for operators' addresses reads no more than is of use.
+_ANSWER_BYTES: Final = "gateway_answer_bytes"
 _MAX_MID: Final = 1000
 _OK: Final = range(200, 300)
 
@@ -255,6 +257,7 @@ def _post_request(url: httpx.URL, access: PageAccess, content: bytes) -> httpx.R
             (b"Content-Length", str(len(content)).encode()),
         ],
         stream=httpx.ByteStream(content),
+        extensions={_ANSWER_BYTES: MAX_ANSWER_BYTES},
     )
 
 

@@ -22,6 +22,8 @@ KEEPALIVE_SECONDS: Final = 15.0
 _MAX_IDLE: Final = 200
 # What may come beside a body: head, interim answers, sizes of chunks, trailers.
 _OVERHEAD_BYTES: Final = 256 * 1024
+# The parser keeps a buffer as large as the largest piece that it was ever given.
+_PARSED_BYTES: Final = 16 * 1024
 _SWITCHING: Final = 101
 _FINAL: Final = 200
 
@@ -59,7 +61,7 @@ class LeanConnection(asyncio.Protocol):
 
     def __init__(self, *, limit: int) -> None:
         """Take how many bytes of a body are read; one that has more ends the connection."""
-        self._limit = limit
+        self._limit = self._answer_limit = limit
         self._transport: asyncio.Transport | None = None
         self._descriptor = -1
         self._parser: zttp.H1Connection | None = None
@@ -91,9 +93,22 @@ class LeanConnection(asyncio.Protocol):
             self._transport.abort()
 
     async def exchange(
-        self, method: bytes, target: bytes, headers: Headers, body: bytes
+        self,
+        method: bytes,
+        target: bytes,
+        headers: Headers,
+        body: bytes,
+        *,
+        limit: int | None = None,
     ) -> LeanAnswer:
         """Send a request and return its answer; cut off, it ends the connection.
+
+        Args:
+            method: As on the wire.
+            target: As on the wire.
+            headers: As on the wire.
+            body: Whole.
+            limit: How many bytes of the answer's body are read, where it is fewer than usual.
 
         Raises:
             NotConnectedError: The peer had closed the connection; nothing has left.
@@ -104,6 +119,7 @@ class LeanConnection(asyncio.Protocol):
             raise NotConnectedError("it closed the connection")
         self._parser = parser = zttp.Connection(zttp.CLIENT)
         self._head, self._body, self._body_bytes, self._received = None, [], 0, 0
+        self._answer_limit = self._limit if limit is None else min(limit, self._limit)
         waiter: asyncio.Future[LeanAnswer] = asyncio.get_running_loop().create_future()
         self._waiter = waiter
         try:
@@ -131,10 +147,15 @@ class LeanConnection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """Parse what came; the event loop calls this."""
         self._received += len(data)
-        if self._parser is None or self._received > self._limit + _OVERHEAD_BYTES:
+        if self._parser is None or self._received > self._answer_limit + _OVERHEAD_BYTES:
             self._fail("more came than was asked for")
             return
-        self._parse(data)
+        for at in range(0, len(data), _PARSED_BYTES):
+            if self._is_answered():
+                # What comes behind the answer makes its end uncertain.
+                self.close()
+                return
+            self._parse(data[at : at + _PARSED_BYTES])
 
     def eof_received(self) -> bool:
         """Take note of the end, which ends some answers; the event loop calls this."""
@@ -173,7 +194,7 @@ class LeanConnection(asyncio.Protocol):
         elif isinstance(event, zttp.Data):
             self._body.append(event.data)
             self._body_bytes += len(event.data)
-            if self._body_bytes > self._limit:
+            if self._body_bytes > self._answer_limit:
                 self._answer()
                 self.close()
                 return True
@@ -182,6 +203,9 @@ class LeanConnection(asyncio.Protocol):
             self._answer()
             return True
         return False
+
+    def _is_answered(self) -> bool:
+        return self._waiter is None or self._waiter.done()
 
     def _answer(self) -> None:
         head, waiter = self._head, self._waiter
@@ -209,16 +233,22 @@ class LeanConnections:
         self._idle: deque[LeanConnection] = deque()
 
     async def exchange(
-        self, method: bytes, target: bytes, headers: Headers, body: bytes
+        self,
+        method: bytes,
+        target: bytes,
+        headers: Headers,
+        body: bytes,
+        *,
+        limit: int | None = None,
     ) -> LeanAnswer:
-        """Send a request and return its answer.
+        """Send a request and return its answer; `limit` as of `LeanConnection.exchange`.
 
         Raises:
             NotConnectedError: Nothing has left.
             ExchangeFailedError: No answer that could be read.
         """
         connection = self._take() or await self._connect()
-        answer = await connection.exchange(method, target, headers, body)
+        answer = await connection.exchange(method, target, headers, body, limit=limit)
         if connection.reusable and len(self._idle) < _MAX_IDLE:
             self._idle.append(connection)
         else:

@@ -11,6 +11,8 @@ _CONNECT_SECONDS: Final = 4.0
 # Whoever calls has a limit of its own, and none is higher.
 _MAX_ANSWER_BYTES: Final = 1024 * 1024
 _PORTS: Final = {"http": 80, "https": 443}
+# A request's extension: how many bytes of the answer are of use to whoever asks.
+ANSWER_BYTES: Final = "gateway_answer_bytes"
 
 
 class OperatorClient(httpx.AsyncClient):
@@ -59,7 +61,11 @@ class _LeanTransport(httpx.AsyncBaseTransport):
         url = request.url
         try:
             answer = await self._place(url).exchange(
-                request.method.encode(), url.raw_path, request.headers.raw, await request.aread()
+                request.method.encode(),
+                url.raw_path,
+                request.headers.raw,
+                await request.aread(),
+                limit=request.extensions.get(ANSWER_BYTES),
             )
         except NotConnectedError as error:
             raise httpx.ConnectError(str(error), request=request) from error

@@ -3,6 +3,7 @@
 import asyncio
 import socket
 
+import httpx
 import pytest
 from tests.support import misbehave
 from tests.support.receiver import Receiver
@@ -14,6 +15,7 @@ from gateway.net.lean import (
     NotConnectedError,
     Origin,
 )
+from gateway.net.operator_http import operator_http_client
 
 pytestmark = [pytest.mark.enable_socket, pytest.mark.allow_hosts(["127.0.0.1"])]
 
@@ -98,6 +100,23 @@ async def test_a_body_ends_a_little_behind_the_limit(connections, receiver):
     answer = await post(connections)
     assert answer.status == 200
     assert LIMIT < len(answer.body) <= LIMIT + 512 * 1024
+
+
+async def test_who_asks_may_want_less_than_the_limit(connections, receiver):
+    receiver.always(misbehave.endless_body)
+    headers = [(b"Host", b"x"), (b"Content-Length", b"0")]
+    answer = await connections.exchange(b"POST", b"/hook", headers, b"", limit=100)
+    # The parser is given so much at a time.
+    assert 100 < len(answer.body) <= 16 * 1024
+
+
+async def test_graph_is_read_no_further_than_its_answers_go(receiver):
+    receiver.always(misbehave.respond(200, b"x" * 300_000))
+    client = operator_http_client()
+    request = httpx.Request("POST", receiver.url, extensions={"gateway_answer_bytes": 1000})
+    assert len(await (await client.send(request)).aread()) <= 17 * 1024
+    assert len(await (await client.post(receiver.url)).aread()) == 300_000
+    await client.aclose()
 
 
 async def test_an_idle_connection_that_the_peer_closes_is_left(connections, receiver):
