@@ -17,8 +17,8 @@ def is_transient(error: BaseException) -> bool:
     """Say whether trying again later may well succeed.
 
     Connections that are refused or lost, pools and locks that one waited for in vain, deadlocks,
-    full disks, servers that only read for now, and statements that took too long are transient; what the statement itself is to blame for is
-    not.
+    full disks, servers that only read for now, and statements that took too long are transient;
+    what the statement itself is to blame for is not.
     """
     if isinstance(error, DBAPIError):
         state = getattr(error.orig, "sqlstate", None)
