@@ -10,7 +10,7 @@ from typing import Final
 
 from benchmarks import figures
 
-PARTS: Final = ("normalise", "ingress", "routing", "sending", "latency", "memory")
+PARTS: Final = ("normalise", "ingress", "routing", "sending", "latency", "memory", "database")
 TOOLS: Final = ("report", "profile")
 
 

@@ -6,6 +6,7 @@ the server, the rows and blocks that it looked at, and the indexes that it went 
 """
 
 import asyncio
+import re
 import shutil
 import statistics
 import tempfile
@@ -69,7 +70,8 @@ async def measure(databases: Databases, extent: Extent) -> None:
                 f"| {' / '.join(shapes)} |",
                 flush=True,
             )
-        record(f"database.{operation.role}.{operation.name}", longest, "ms")
+        name = re.sub(r"\W+", "_", operation.name).strip("_")
+        record(f"database.{operation.role}.{name}", longest, "ms")
 
 
 async def filled(server: Server[Postgres], extent: Extent) -> None:
