@@ -8,7 +8,7 @@ from pydantic import SecretStr
 
 from gateway.settings import Settings
 
-# A broker that is silent for so long is given up and connected to anew.
+# Longer than a broker holds back its answer to who joins a group: until the others have let go.
 _REQUEST_SECONDS: Final = 10
 _METADATA_SECONDS: Final = 60
 
@@ -40,8 +40,12 @@ class KafkaConnection:
             ssl_keyfile=settings.kafka_ssl_keyfile,
         )
 
-    def arguments(self, client_id: str) -> dict[str, Any]:
+    def arguments(
+        self, client_id: str, *, request_seconds: float = _REQUEST_SECONDS
+    ) -> dict[str, Any]:
         """Return the arguments that aiokafka's clients have in common.
+
+        A broker that is silent for `request_seconds` is given up and connected to anew.
 
         Raises:
             OSError, ssl.SSLError: A file of the TLS settings cannot be read or used.
@@ -51,7 +55,7 @@ class KafkaConnection:
                 server.strip() for server in self.bootstrap_servers.split(",") if server.strip()
             ],
             "client_id": client_id,
-            "request_timeout_ms": _REQUEST_SECONDS * 1000,
+            "request_timeout_ms": round(request_seconds * 1000),
             "metadata_max_age_ms": _METADATA_SECONDS * 1000,
             "security_protocol": self.security_protocol,
         }

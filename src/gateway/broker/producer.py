@@ -29,6 +29,9 @@ from gateway.errors import NotDurableError
 DEFAULT_SECONDS: Final = 4.0
 
 _START_SECONDS: Final = 15.0
+# Nobody waits longer. A frozen broker costs this three times: for what is on its way, for asking
+# it about the others, and for connecting anew; the others have taken over by then.
+_REQUEST_SECONDS: Final = 5.0
 _CHECK_SECONDS: Final = 5.0
 # While there is no answer.
 _CHECK_AGAIN_SECONDS: Final = 1.0
@@ -66,6 +69,10 @@ log = structlog.get_logger()
 
 class _BrokenError(Exception):
     """This producer is of no use any more; a new one may be."""
+
+
+class _UnsentError(Exception):
+    """Its partition had no leader for so long that it was given up; the producer is well."""
 
 
 class _RefusedError(Exception):
@@ -162,7 +169,7 @@ class KafkaProducer:
                 try:
                     await self._send(records, deadline)
                     break
-                except _BrokenError:
+                except (_BrokenError, _UnsentError):
                     # Whoever reads drops repeats, and all records go again in order.
                     continue
         except TimeoutError as error:
@@ -182,7 +189,7 @@ class KafkaProducer:
     async def _start(self) -> AIOKafkaProducer:
         self._partitions = dict(await self._topics.ensure())
         producer = AIOKafkaProducer(
-            **self._connection.arguments("gateway-producer"),
+            **self._connection.arguments("gateway-producer", request_seconds=_REQUEST_SECONDS),
             acks="all",
             enable_idempotence=True,
             max_batch_size=_BATCH_BYTES,
@@ -238,6 +245,7 @@ class KafkaProducer:
             NotDurableError: They were refused, and would be again.
             TimeoutError: They were not acknowledged in time.
             _BrokenError: The producer has failed.
+            _UnsentError: They were given up before they were sent.
         """
         producer = self._producer
         if producer is None or producer._sender.sender_task.done():  # noqa: SLF001 - see _watch
@@ -263,8 +271,7 @@ class KafkaProducer:
             log.error("kafka.record_refused", error=type(error.__cause__).__name__)  # noqa: TRY400 - no text
             raise NotDurableError(_SENTENCE, retry_after=_RETRY_AFTER) from error
         except KafkaError as error:
-            log.warning("kafka.producer_failed", error=type(error).__name__)
-            raise self._break(producer) from error
+            raise self._judge(producer, error) from error
         finally:
             self._look_at(producer, acknowledgements, places)
 
@@ -287,6 +294,13 @@ class KafkaProducer:
             if open_yet or isinstance(acknowledgement.exception(), TimeoutError):
                 now = asyncio.get_running_loop().time()
                 self._overdue.note(producer, place, now)
+
+    def _judge(self, producer: AIOKafkaProducer, error: KafkaError) -> _BrokenError | _UnsentError:
+        if error.retriable:
+            # What was sent it repeats by itself, for ever.
+            return _UnsentError()
+        log.warning("kafka.producer_failed", error=type(error).__name__)
+        return self._break(producer)
 
     def _break(self, producer: AIOKafkaProducer | None) -> _BrokenError:
         # What an earlier producer left behind says nothing about this one.
