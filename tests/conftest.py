@@ -64,7 +64,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         uses = set(getattr(item, "fixturenames", ()))
         if uses & (_USES_POSTGRES | _USES_KAFKA) and item.get_closest_marker("e2e") is None:
             item.add_marker(pytest.mark.integration)
-        if uses & _USES_KAFKA:
+        # The stand-in has nothing to show where Apache Kafka is asked for.
+        if uses & (_USES_KAFKA - ({"own_broker"} if config.getoption("--apache-kafka") else set())):
             item.add_marker(pytest.mark.kafka)
             if config.stash[_KAFKA] or config.getoption("--apache-kafka"):
                 # They share its topics, so they run one after the other.
