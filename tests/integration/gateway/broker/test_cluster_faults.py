@@ -233,7 +233,7 @@ async def test_a_frozen_broker_costs_seconds_and_does_no_harm_when_it_thaws(node
                 aim = {key: count + 5 for key, count in run.acknowledged.items()}
                 await run.until(lambda: all(run.acknowledged[key] >= aim[key] for key in aim))
                 served = time.monotonic() - struck
-                assert served < 2 * _RECOVERY_SECONDS
+                assert served < _RECOVERY_SECONDS
             thawed = time.monotonic()
             await run.until_answered(thawed + 2)
             await nodes.until_whole()

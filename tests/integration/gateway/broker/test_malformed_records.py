@@ -1,6 +1,7 @@
 """What a broker takes and aiokafka cannot decode stops nobody."""
 
 import pytest
+from aiokafka import AIOKafkaProducer
 from tests.contract.test_broker import TOPIC, WRITTEN_AT, Handler, Kafka, new, running
 from tests.support.malformed_records import batch_with_bad_name, write_batch
 
@@ -25,3 +26,16 @@ async def test_a_header_name_that_is_not_text_stops_no_partition(kafka_bootstrap
     # Nobody takes it for an event.
     with pytest.raises(UndecodableRecordError, match="header-not-text"):
         from_headers(handler.handled[0][2].headers)
+
+
+@pytest.mark.parametrize("compression", ["gzip", "snappy", "lz4", "zstd"])
+async def test_what_others_compressed_is_read(kafka_bootstrap, compression):
+    handler = Handler()
+    kafka = Kafka(kafka_bootstrap)
+    await kafka.topics.ensure()
+    async with running(kafka.consumer(handler, topic=TOPIC)):
+        async with AIOKafkaProducer(
+            bootstrap_servers=kafka_bootstrap, compression_type=compression
+        ) as other:
+            await other.send_and_wait(TOPIC, b"value" * 100, partition=2)
+        await handler.until(lambda: handler.values() == [b"value" * 100])
