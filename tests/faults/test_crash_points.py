@@ -38,10 +38,13 @@ async def test_a_death_on_the_way_in_or_out_loses_nothing(stage: Stage, staged: 
     async with under_traffic(staged, "crash-points-in-and-out") as run:
         for role, points in STARTING.items():
             for point in points:
-                stage.plan_death(f"{role}-1", point)
-                stage[f"{role}-1"].kill()
-                await stage.died(f"{role}-1")
-                await run.note("kill", f"{role}-1")
+                name = f"{role}-1"
+                await asyncio.to_thread(stage[name].keep_away)
+                await run.note("kill", name)
+                stage.plan_death(name, point)
+                stage[name].start()
+                await stage.died(name)
+                await run.note("kill", name)
         async with asyncio.TaskGroup() as group:
             for role, points in ENDING.items():
                 group.create_task(_die_ending(stage, run, role, points))
