@@ -39,7 +39,7 @@ watch_role: Callable[[str, int], contextlib.AbstractAsyncContextManager[None]] =
 _ROOT: Final = Path(__file__).resolve().parent.parent
 _JARS: Final = _ROOT / ".tools" / "kafka"
 _TICKS: Final = os.sysconf("SC_CLK_TCK")
-_READY_SECONDS: Final = 30.0
+_READY_SECONDS: Final = 60.0
 _POLL_SECONDS: Final = 0.05
 
 
