@@ -41,8 +41,9 @@ from gateway.db.held_deliveries import (
 )
 from gateway.db.inbox import find_seen, remember_seen
 from gateway.db.lanes import demote, find_forgotten_lanes, free_lanes, promote_lanes
-from gateway.db.marks import find_covered, take_marks
+from gateway.db.marks import take_marks
 from gateway.db.messages import (
+    find_arrived,
     find_by_source,
     find_conversations_of,
     find_messages,
@@ -65,18 +66,17 @@ from gateway.db.timers import NewTimer, write_timers
 from gateway.db.timers import find_due as find_due_timers
 from gateway.db.unit_of_work import UnitOfWork
 from gateway.domain.delivery import TargetKind
-from gateway.domain.message import MessageStatus
 from routing.listing import EnquiryFilter, list_enquiries
-from routing.parties import count_inside, find_loads, lock_account, lock_agents
+from routing.parties import count_inside, find_loads, lock_accounts, lock_agents
 from routing.repository import (
     find_enquiries,
     find_last_words,
     get_enquiries,
     get_timeline,
     is_caught_up,
-    save_enquiry,
+    save_enquiries,
 )
-from routing.waiting import find_waiting, tell_channel, tell_first_queued
+from routing.waiting import find_waiting, find_where_some_wait, tell_channel, tell_first_queued
 
 ALL_SHARDS: Final = range(256)
 _PAGE: Final = 51
@@ -198,18 +198,16 @@ async def _save_enquiry(work: UnitOfWork, place: Place) -> None:
         await get_enquiries(work.connection, place.account, [place.id("enq")])
     ).values():
         enquiry.updated_at = work.now
-        await save_enquiry(work.connection, enquiry, offers=enquiry.offers, timeline=[])
+        offers = [(enquiry, offer) for offer in enquiry.offers]
+        await save_enquiries(work.connection, [enquiry], offers=offers, timeline=[])
 
 
-async def _covered(work: UnitOfWork, place: Place) -> None:
-    held = await lock_conversations(work, [place.id("cnv"), _id("cnv", 0)], account_id=None)
-    for conversation in held.values():
-        await find_covered(
-            work.connection,
-            conversation,
-            work.now,
-            [MessageStatus.SENT, MessageStatus.DELIVERED][: 1 if conversation.next_seq % 2 else 2],
-        )
+async def _sent(work: UnitOfWork, place: Place) -> None:
+    conversations = [(place.account, conversation_id) for conversation_id in place.ids("cnv")]
+    await find_arrived(
+        work.connection,
+        [(LARGE, _id("cnv", 0), work.now), *((*each, None) for each in conversations)],
+    )
 
 
 async def _take_marks(work: UnitOfWork, place: Place) -> None:
@@ -282,8 +280,6 @@ async def _events_of_deliveries(work: UnitOfWork, place: Place) -> None:
 async def _timers(work: UnitOfWork, place: Place) -> None:
     await write_timers(
         work,
-        place.account,
-        place.id("cnv"),
         set_=[
             NewTimer(
                 account_id=place.account,
@@ -293,7 +289,7 @@ async def _timers(work: UnitOfWork, place: Place) -> None:
                 conversation_id=place.id("cnv"),
             )
         ],
-        cleared=["offer", "re-offer"],
+        cleared=[(place.account, place.id("cnv"), kind) for kind in ("offer", "re-offer")],
     )
 
 
@@ -438,7 +434,7 @@ def operations() -> Sequence[Operation]:
         Operation(
             "routing",
             "find messages by mid",
-            lambda w, p: find_by_source(w.connection, p.channel, p.ids("m", 50)),
+            lambda w, p: find_by_source(w.connection, [(p.channel, m) for m in p.ids("m", 50)]),
         ),
         Operation(
             "routing",
@@ -460,27 +456,29 @@ def operations() -> Sequence[Operation]:
             "unsent automatic messages",
             lambda w, _: find_unsent_automatic(w.connection, LARGE, _id("cnv", 0)),
         ),
-        Operation("routing", "messages under a watermark", _covered, touches=8000),
+        Operation("routing", "messages under a watermark", _sent, touches=8000),
         Operation("routing", "marks that came before", _take_marks),
         Operation("routing", "write events", _announce),
         Operation("routing", "write deliveries", _deliver),
         Operation("routing", "save an enquiry", _save_enquiry),
-        Operation("routing", "lock an account", lambda w, p: lock_account(w.connection, p.account)),
+        Operation(
+            "routing", "lock an account", lambda w, p: lock_accounts(w.connection, [p.account])
+        ),
         Operation(
             "routing",
             "count who is inside",
-            lambda w, p: count_inside(w.connection, p.account, besides="none"),
+            lambda w, p: count_inside(w.connection, [p.account]),
             touches=4000,
         ),
         Operation(
             "routing",
             "lock agents",
-            lambda w, p: lock_agents(w.connection, p.account, [_id("agt", n) for n in range(20)]),
+            lambda w, p: lock_agents(w.connection, [(p.account, _id("agt", n)) for n in range(20)]),
         ),
         Operation(
             "routing",
             "agents' loads",
-            lambda w, p: find_loads(w.connection, p.account, [_id("agt", n) for n in range(20)]),
+            lambda w, p: find_loads(w.connection, [(p.account, _id("agt", n)) for n in range(20)]),
         ),
         Operation(
             "routing",
@@ -489,7 +487,7 @@ def operations() -> Sequence[Operation]:
             touches=4000,
         ),
         Operation(
-            "routing", "first outside", lambda w, p: tell_first_queued(w, p.account), touches=4000
+            "routing", "first outside", lambda w, p: tell_first_queued(w, [p.account]), touches=4000
         ),
         Operation("routing", "tell a channel", lambda w, p: tell_channel(w, p.account, p.channel)),
         Operation(
@@ -499,6 +497,11 @@ def operations() -> Sequence[Operation]:
         ),
         Operation(
             "routing", "is caught up", lambda w, p: is_caught_up(w.connection, p.n % 64, at=w.now)
+        ),
+        Operation(
+            "routing",
+            "where some wait",
+            lambda w, p: find_where_some_wait(w.connection, [p.account]),
         ),
         Operation("routing", "set and clear timers", _timers),
         Operation(

@@ -3,11 +3,12 @@
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Final
+from typing import Final, TypeAlias
 
 from gateway.broker.records import Record
 from gateway.contracts.envelope import UndecodableRecordError
 from gateway.contracts.inbound import NO_CONTACT, InboundEvent
+from gateway.contracts.moments import from_rfc3339
 from gateway.db.dead_letters import SetAside
 from gateway.db.parking import Key
 from gateway.domain import ids
@@ -43,6 +44,9 @@ STATUS: Final = "gateway.status.reported.v1"
 # What the sender puts into a call as metadata: our id of the message, and which attempt it is.
 _METADATA: Final = re.compile(r"(msg_[0-9a-z]{26})\.([0-9]{1,9})")
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+MARKS: Final = frozenset({"gateway.message.delivered.v1", "gateway.message.read.v1"})
+ECHO: Final = "gateway.message.echoed.v1"
+CONTACT: Final = "gateway.contact.updated.v1"
 # What opens or continues an enquiry.
 SPEAKS: Final = frozenset({"gateway.message.received.v1", "gateway.postback.received.v1"})
 
@@ -90,6 +94,11 @@ class Arrival:
         found = _METADATA.fullmatch(metadata) if isinstance(metadata, str) else None
         return None if found is None else (found[1], int(found[2]))
 
+    def watermark(self) -> datetime | None:
+        """Return up to when a mark marks everything, if it says so."""
+        value = self.event.data.get("watermark")
+        return None if value is None else from_rfc3339(value)
+
     def set_aside(self, reason: str, *, account_id: str | None, attempts: int = 1) -> SetAside:
         """Return the dead letter that this record makes."""
         return letter_of(self.record, reason, account_id=account_id, attempts=attempts)
@@ -103,7 +112,10 @@ class Unreadable:
     reason: str
 
 
-def read_record(record: Record) -> Arrival | Unreadable:
+Item: TypeAlias = Arrival | Unreadable
+
+
+def read_record(record: Record) -> Item:
     """Return what a record holds."""
     try:
         event = InboundEvent.from_record(record.headers, record.value)

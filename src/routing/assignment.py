@@ -1,9 +1,8 @@
 """Finds somebody for an enquiry: reads the facts under lock, decides, and does what was decided."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
+from typing import Any, Final
 
 from gateway.db.channels import Channel, get_channel
 from gateway.db.conversations import Conversation
@@ -11,52 +10,69 @@ from gateway.db.unit_of_work import UnitOfWork
 from gateway.domain import ids
 from routing.engine import Destination, Facts, GiveTo, Miss, OfferTo, Wait, decide
 from routing.enquiries import Enquiry
+from routing.hall import Hall
 from routing.held import HeldEnquiry
-from routing.parties import Agent, find_endpoints, find_loads, lock_account, lock_agents
-from routing.repository import get_enquiries
-from routing.rules import DEFAULT_TIMEOUT_SECONDS, Routing
-from routing.waiting import find_waiting, tell_first_queued, tell_waiting
+from routing.parties import Agent
+from routing.rules import DEFAULT_TIMEOUT_SECONDS, Routing, routing_of
 
-
-@dataclass(frozen=True, slots=True)
-class Parties:
-    """Everybody whom a move may concern, locked: the account, and agents by id."""
-
-    contacts_limit: int
-    agents: dict[str, Agent]
+_LINKED: Final = "external_endpoint"
 
 
 async def hold(
-    work: UnitOfWork, conversation: Conversation, channel: Channel, enquiry_id: str
+    hall: Hall, conversation: Conversation, channel: Channel, enquiry_id: str
 ) -> HeldEnquiry | None:
     """Return an enquiry of a locked conversation, ready to be moved."""
-    found = await get_enquiries(work.connection, conversation.account_id, [enquiry_id])
-    row = found.get(enquiry_id)
-    return None if row is None else HeldEnquiry(work, conversation, channel, row)
+    row = await hall.enquiry(conversation.account_id, enquiry_id)
+    return None if row is None else HeldEnquiry(hall, conversation, channel, row)
 
 
 async def hold_latest(work: UnitOfWork, conversation: Conversation) -> HeldEnquiry | None:
-    """Return a locked conversation's latest enquiry, ready to be moved."""
+    """Return a locked conversation's latest enquiry, ready to be moved alone."""
     if conversation.enquiry_id is None:
         return None
     channel = await get_channel(work.connection, conversation.account_id, conversation.channel_id)
     if channel is None:
         return None
-    return await hold(work, conversation, channel, conversation.enquiry_id)
+    return await hold(Hall(work), conversation, channel, conversation.enquiry_id)
 
 
-async def lock_parties(held: HeldEnquiry, *further: str) -> Parties:
-    """Lock the account and every agent whom a move of this enquiry may concern, in that order."""
-    connection, account_id = held.work.connection, held.row.account_id
-    limit = await lock_account(connection, account_id)
-    wanted = {offer.agent_id for offer in held.row.pending_offers} | set(further)
-    wanted |= set(_agents_of(_candidates(held)))
-    if held.row.agent_id is not None:
-        wanted.add(held.row.agent_id)
-    return Parties(limit, await lock_agents(connection, account_id, wanted))
+async def lock_parties(held: HeldEnquiry, *further: str) -> None:
+    """Lock the account and every agent whom a move of this enquiry may concern, in that order.
+
+    Raises:
+        UnforeseenError: The transaction makes other decisions, and did not foresee this one.
+    """
+    account_id = held.row.account_id
+    wanted = agents_concerned(held.row, held.channel) | set(further)
+    await held.hall.lock([account_id], [(account_id, agent_id) for agent_id in wanted])
 
 
-async def route(held: HeldEnquiry, parties: Parties) -> None:
+def agents_of(channel: Channel) -> set[str]:
+    """Return every agent whom a channel's rule may ask."""
+    routing = routing_of(channel.routing)
+    return set() if routing is None else set(_agents_of(routing.destination_ids))
+
+
+def endpoints_of(channel: Channel) -> set[str]:
+    """Return every endpoint that a channel's enquiries may be given to."""
+    routing = routing_of(channel.routing)
+    listed = [] if routing is None else routing.destination_ids
+    concerned = {each for each in listed if ids.is_id(ids.ENDPOINT, each)}
+    if channel.link.get("mode") == _LINKED:
+        concerned.add(channel.link["endpoint_id"])
+    return concerned
+
+
+def agents_concerned(row: Enquiry | None, channel: Channel) -> set[str]:
+    """Return every agent whom a move of an enquiry may concern."""
+    concerned = agents_of(channel)
+    if row is not None:
+        concerned |= {offer.agent_id for offer in row.pending_offers}
+        concerned |= {each for each in (row.progress.first, row.agent_id) if each is not None}
+    return concerned
+
+
+async def route(held: HeldEnquiry) -> None:
     """Decide about an enquiry that waits, and do what was decided.
 
     Where no routing is configured, it goes on waiting until somebody accepts it.
@@ -68,47 +84,32 @@ async def route(held: HeldEnquiry, parties: Parties) -> None:
         held.row.assignment = _linked_assignment(held, linked)
         held.give(linked)
     elif held.routing is not None:
-        await _follow(held, held.routing, parties)
+        await _follow(held, held.routing)
 
 
-async def conclude(held: HeldEnquiry, parties: Parties) -> None:
-    """Write what was moved, and tell others of the room that it left."""
-    await held.save()
-    if held.frees_place:
-        await tell_first_queued(held.work, held.row.account_id)
-    freed = [
-        parties.agents[agent_id]
-        for agent_id in sorted(held.freed_agents)
-        if agent_id in parties.agents
-    ]
-    await offer_room(held.work, held.row.account_id, freed)
+async def conclude(held: HeldEnquiry) -> None:
+    """Have written what was moved, and others told of the room that it left."""
+    held.save()
+    await leave_room(held)
 
 
-async def offer_room(work: UnitOfWork, account_id: str, agents: Iterable[Agent]) -> None:
-    """Have as many enquiries considered as these agents, who are locked, have room for."""
-    for agent in agents:
-        if not agent.can_be_asked(work.now):
-            continue
-        # Most of the time nobody waits, and how much the agent has does not matter.
-        waiting = await find_waiting(
-            work.connection,
-            account_id,
-            agent.id,
-            channel_ids=agent.channel_ids,
-            limit=agent.capacity,
-        )
-        if waiting:
-            loads = await find_loads(work.connection, account_id, [agent.id])
-            room = max(0, agent.capacity - loads.get(agent.id, 0))
-            await tell_waiting(work, account_id, agent.id, waiting[:room])
+async def save(held: HeldEnquiry) -> None:
+    """Have written what changed, at once unless more decisions follow."""
+    held.save()
+    if not held.hall.gathers:
+        await held.hall.finish()
+
+
+async def leave_room(held: HeldEnquiry) -> None:
+    """Have others told of the room that was left, at once unless more decisions follow."""
+    held.hall.free(held.row.account_id, place=held.frees_place, agents=held.freed_agents)
+    if not held.hall.gathers:
+        await held.hall.finish()
 
 
 async def has_room(held: HeldEnquiry, agent: Agent) -> bool:
     """Say whether an agent, who is locked, has room for this enquiry."""
-    loads = await find_loads(
-        held.work.connection, held.row.account_id, [agent.id], besides=held.row.id
-    )
-    return loads.get(agent.id, 0) < agent.capacity
+    return await held.hall.load(agent, besides=held.share) < agent.capacity
 
 
 def timeout_of(held: HeldEnquiry, destination_id: str) -> timedelta:
@@ -124,10 +125,10 @@ def as_destination(destination: Destination) -> dict[str, Any]:
     return {"id": destination.id, "kind": kind, "name": destination.name}
 
 
-async def _follow(held: HeldEnquiry, routing: Routing, parties: Parties) -> None:
+async def _follow(held: HeldEnquiry, routing: Routing) -> None:
     if held.row.progress.since is None:
         held.row.progress.since = held.work.now
-    decision = decide(await _facts(held, parties), routing)
+    decision = decide(await _facts(held), routing)
     held.row.assignment = decision.as_json(routing_version=held.channel.routing_version)
     match decision.outcome:
         case OfferTo(destination, agent_ids, timeout):
@@ -140,24 +141,21 @@ async def _follow(held: HeldEnquiry, routing: Routing, parties: Parties) -> None
             held.miss(reason)
 
 
-async def _facts(held: HeldEnquiry, parties: Parties) -> Facts:
+async def _facts(held: HeldEnquiry) -> Facts:
+    hall, account_id = held.hall, held.row.account_id
     candidates = _candidates(held)
-    connection, account_id = held.work.connection, held.row.account_id
-    agent_ids = _agents_of(candidates)
-    loads = await find_loads(connection, account_id, agent_ids, besides=held.row.id)
-    endpoints = await find_endpoints(
-        connection, account_id, [each for each in candidates if ids.is_id(ids.ENDPOINT, each)]
-    )
-    agents = {
-        agent.id: agent.facts(
-            channel_id=held.channel.id, at=held.work.now, load=loads.get(agent.id, 0)
-        )
-        for agent_id in agent_ids
-        if (agent := parties.agents.get(agent_id)) is not None and agent.deleted_at is None
-    }
+    destinations: dict[str, Destination] = {}
+    for agent_id in _agents_of(candidates):
+        agent = hall.agents.get(agent_id)
+        if agent is not None and agent.deleted_at is None:
+            load = await hall.load(agent, besides=held.share)
+            destinations[agent.id] = agent.facts(
+                channel_id=held.channel.id, at=held.work.now, load=load
+            )
+    endpoint_ids = [each for each in candidates if ids.is_id(ids.ENDPOINT, each)]
     return Facts(
         at=held.work.now,
-        destinations={**agents, **endpoints},
+        destinations=destinations | await hall.endpoints(account_id, endpoint_ids),
         tried=held.row.progress.tried,
         first=held.row.progress.first,
     )
@@ -175,16 +173,16 @@ def _agents_of(destination_ids: Iterable[str]) -> list[str]:
 
 async def _linked_endpoint(held: HeldEnquiry) -> dict[str, Any] | None:
     link = held.channel.link
-    if link.get("mode") != "external_endpoint":
+    if link.get("mode") != _LINKED:
         return None
     endpoint_id = link["endpoint_id"]
-    found = await find_endpoints(held.work.connection, held.row.account_id, [endpoint_id])
+    found = await held.hall.endpoints(held.row.account_id, [endpoint_id])
     return None if endpoint_id not in found else as_destination(found[endpoint_id])
 
 
 def _linked_assignment(held: HeldEnquiry, endpoint: dict[str, Any]) -> dict[str, Any]:
     return {
-        "rule": "external_endpoint",
+        "rule": _LINKED,
         "routing_version": held.channel.routing_version,
         "inputs": {},
         "considered": [{"destination_id": endpoint["id"], "taken": True, "reason": "available"}],

@@ -11,9 +11,9 @@ from typing import Final
 from gateway.db.timers import clear_timer, set_timer
 from gateway.db.unit_of_work import UnitOfWork
 from gateway.domain import ids
-from routing.assignment import offer_room
 from routing.engine import Presence
-from routing.parties import lock_account, lock_agents
+from routing.hall import offer_room
+from routing.parties import lock_accounts, lock_agents
 from routing.waiting import (
     CLOSE_TIMER,
     close_channel,
@@ -37,7 +37,7 @@ class RoutingChanges:
 
         To be called, too, when an agent's capacity or channels have changed, or it was deleted.
         """
-        agent = (await lock_agents(work.connection, account_id, [agent_id])).get(agent_id)
+        agent = (await lock_agents(work.connection, [(account_id, agent_id)])).get(agent_id)
         if agent is None:
             return
         if agent.presence_expires_at is None or agent.deleted_at is not None:
@@ -51,7 +51,7 @@ class RoutingChanges:
                 due_at=agent.presence_expires_at,
             )
         if agent.can_be_asked(work.now):
-            await offer_room(work, account_id, [agent])
+            await offer_room(work, [agent])
         else:
             await tell_asked(work, account_id, agent_id)
         if agent.presence_at(work.now) is Presence.OFFLINE:
@@ -75,8 +75,8 @@ class RoutingChanges:
 
     async def contacts_limit_changed(self, work: UnitOfWork, account_id: str) -> None:
         """Let in who waits outside an account that may have more places now."""
-        await lock_account(work.connection, account_id)
-        await tell_first_queued(work, account_id)
+        await lock_accounts(work.connection, [account_id])
+        await tell_first_queued(work, [account_id])
 
     async def channel_deleted(self, work: UnitOfWork, account_id: str, channel_id: str) -> None:
         """Close the enquiries of a channel that live, and those that are just being opened."""

@@ -21,7 +21,6 @@ from gateway.errors import (
     NotFoundError,
 )
 from routing.assignment import (
-    Parties,
     as_destination,
     conclude,
     has_room,
@@ -32,8 +31,9 @@ from routing.assignment import (
 )
 from routing.enquiries import Actor, Enquiry, EnquiryStatus, HandledBy
 from routing.enquiry_effects import enter
+from routing.hall import Hall
 from routing.held import HeldEnquiry
-from routing.parties import Agent, find_endpoints
+from routing.parties import Agent
 from routing.repository import find_conversation, find_live_elsewhere
 
 _AGENT_POINTER = "/agent_id"
@@ -53,9 +53,9 @@ async def accept(work: UnitOfWork, account_id: str, enquiry_id: str, *, agent_id
         InvalidFieldsError: There is no such agent.
     """
     held = await _hold(work, account_id, enquiry_id, alive=True)
-    parties = await lock_parties(held, agent_id)
-    await let_accept(held, parties, Actor("agent", agent_id), agent_id, pointer=_AGENT_POINTER)
-    await conclude(held, parties)
+    await lock_parties(held, agent_id)
+    await let_accept(held, Actor("agent", agent_id), agent_id, pointer=_AGENT_POINTER)
+    await conclude(held)
     return held.row
 
 
@@ -68,14 +68,14 @@ async def reject(work: UnitOfWork, account_id: str, enquiry_id: str, *, agent_id
         InvalidFieldsError: There is no such agent.
     """
     held = await _hold(work, account_id, enquiry_id)
-    parties = await lock_parties(held, agent_id)
-    require_agent(parties, agent_id, pointer=_AGENT_POINTER)
+    await lock_parties(held, agent_id)
+    require_agent(held, agent_id, pointer=_AGENT_POINTER)
     offer = next((each for each in held.row.pending_offers if each.agent_id == agent_id), None)
     if offer is None:
         raise held.refuse("It is not offered to this agent.")
     held.reject(Actor("agent", agent_id), offer)
-    await route(held, parties)
-    await conclude(held, parties)
+    await route(held)
+    await conclude(held)
     return held.row
 
 
@@ -98,9 +98,9 @@ async def transfer(
         raise held.refuse(f"An enquiry that is {held.row.status} cannot be transferred.")
     _require_inside(held)
     is_agent = ids.is_id(ids.AGENT, destination_id)
-    parties = await lock_parties(held, *([destination_id] if is_agent else []))
+    await lock_parties(held, *([destination_id] if is_agent else []))
     if is_agent:
-        agent = require_agent(parties, destination_id, pointer=_DESTINATION_POINTER)
+        agent = require_agent(held, destination_id, pointer=_DESTINATION_POINTER)
         await _require_room(held, agent)
         wait = timeout_of(held, agent.id)
         held.transfer(actor, _named(agent), [agent.id], wait)
@@ -108,7 +108,7 @@ async def transfer(
         endpoint = await _require_endpoint(held, destination_id)
         held.transfer(actor, endpoint, [], timedelta())
         held.give(endpoint)
-    await conclude(held, parties)
+    await conclude(held)
     return held.row
 
 
@@ -123,7 +123,7 @@ async def close(
         InvalidFieldsError: There is no such agent.
     """
 
-    async def move(held: HeldEnquiry, _parties: Parties) -> None:
+    async def move(held: HeldEnquiry) -> None:
         held.close(actor, reason=_REQUESTED)
 
     return await _as_agent(work, account_id, enquiry_id, agent_id, move)
@@ -142,7 +142,7 @@ async def reopen(
         InvalidFieldsError: There is no such agent.
     """
 
-    async def move(held: HeldEnquiry, parties: Parties) -> None:
+    async def move(held: HeldEnquiry) -> None:
         if held.row.status not in {EnquiryStatus.CLOSED, EnquiryStatus.MISSED}:
             raise held.refuse(f"An enquiry that is {held.row.status} cannot be reopened.")
         other = await find_live_elsewhere(work.connection, held.row)
@@ -152,7 +152,7 @@ async def reopen(
             )
         first = held.row.agent_id if held.row.handled_by is HandledBy.AGENT else None
         held.reopen(actor, reason=_REQUESTED, first=first)
-        await enter(held, parties, actor, told=False)
+        await enter(held, actor, told=False)
 
     return await _as_agent(work, account_id, enquiry_id, agent_id, move, alive=True)
 
@@ -168,21 +168,19 @@ async def follow_up(
         InvalidFieldsError: There is no such agent.
     """
 
-    async def move(held: HeldEnquiry, parties: Parties) -> None:
-        agent = parties.agents.get(agent_id or "")
+    async def move(held: HeldEnquiry) -> None:
+        agent = held.hall.agents.get(agent_id or "")
         held.follow_up(actor, agent_id=agent_id, agent_name=None if agent is None else agent.name)
 
     return await _as_agent(work, account_id, enquiry_id, agent_id, move)
 
 
-async def let_accept(
-    held: HeldEnquiry, parties: Parties, actor: Actor, agent_id: str, *, pointer: str
-) -> None:
+async def let_accept(held: HeldEnquiry, actor: Actor, agent_id: str, *, pointer: str) -> None:
     """Let an agent take an enquiry that is open or offered; the parties are locked.
 
     Raises: as `accept`.
     """
-    agent = require_agent(parties, agent_id, pointer=pointer)
+    agent = require_agent(held, agent_id, pointer=pointer)
     if held.row.status not in _TAKEABLE:
         raise held.refuse(f"An enquiry that is {held.row.status} cannot be accepted.")
     _require_inside(held)
@@ -191,28 +189,26 @@ async def let_accept(
     held.accept(actor, agent_id=agent.id, agent_name=agent.name)
 
 
-async def take_over(
-    held: HeldEnquiry, parties: Parties, actor: Actor, agent_id: str, *, pointer: str
-) -> None:
+async def take_over(held: HeldEnquiry, actor: Actor, agent_id: str, *, pointer: str) -> None:
     """Let an agent take an ongoing enquiry away from who has it, as if it were transferred.
 
     Raises:
         ConflictError: The agent has no room for it, or does not serve the channel.
         InvalidFieldsError: There is no such agent.
     """
-    agent = require_agent(parties, agent_id, pointer=pointer)
+    agent = require_agent(held, agent_id, pointer=pointer)
     await _require_room(held, agent)
     held.transfer(actor, _named(agent), [agent.id], timeout_of(held, agent.id))
     held.accept(actor, agent_id=agent.id, agent_name=agent.name, reason="takeover")
 
 
-def require_agent(parties: Parties, agent_id: str, *, pointer: str) -> Agent:
+def require_agent(held: HeldEnquiry, agent_id: str, *, pointer: str) -> Agent:
     """Return a locked agent that is not deleted.
 
     Raises:
         InvalidFieldsError: There is none; the fault is at the pointer.
     """
-    agent = parties.agents.get(agent_id)
+    agent = held.hall.agents.get(agent_id)
     if agent is None or agent.deleted_at is not None:
         raise InvalidFieldsError(
             "There is no such agent.",
@@ -233,7 +229,7 @@ async def _hold(
     channel = await get_channel(work.connection, account_id, conversation.channel_id)
     held = None
     if channel is not None:
-        held = await hold(work, conversation, channel, enquiry_id)
+        held = await hold(Hall(work), conversation, channel, enquiry_id)
     if held is None:
         raise NotFoundError("There is no such enquiry.")
     if alive and held.channel.status is ChannelStatus.DELETED:
@@ -246,16 +242,16 @@ async def _as_agent(
     account_id: str,
     enquiry_id: str,
     agent_id: str | None,
-    move: Callable[[HeldEnquiry, Parties], Awaitable[None]],
+    move: Callable[[HeldEnquiry], Awaitable[None]],
     *,
     alive: bool = False,
 ) -> Enquiry:
     held = await _hold(work, account_id, enquiry_id, alive=alive)
-    parties = await lock_parties(held, *([] if agent_id is None else [agent_id]))
+    await lock_parties(held, *([] if agent_id is None else [agent_id]))
     if agent_id is not None:
-        require_agent(parties, agent_id, pointer=_AGENT_POINTER)
-    await move(held, parties)
-    await conclude(held, parties)
+        require_agent(held, agent_id, pointer=_AGENT_POINTER)
+    await move(held)
+    await conclude(held)
     return held.row
 
 
@@ -274,7 +270,7 @@ async def _require_room(held: HeldEnquiry, agent: Agent) -> None:
 
 
 async def _require_endpoint(held: HeldEnquiry, destination_id: str) -> dict[str, Any]:
-    found = await find_endpoints(held.work.connection, held.row.account_id, [destination_id])
+    found = await held.hall.endpoints(held.row.account_id, [destination_id])
     endpoint = found.get(destination_id)
     if endpoint is None:
         detail = "There is no such destination."

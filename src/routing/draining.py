@@ -22,7 +22,7 @@ from gateway.db.parking import (
     unpark,
 )
 from gateway.db.unit_of_work import Database, UnitOfWork
-from routing.arrivals import Arrival, Unreadable, read_record
+from routing.arrivals import Arrival, Item, Unreadable, read_record
 from routing.ownership import Foreign, Verdict, Waiting
 from routing.transaction import ParkingRules, Taker
 
@@ -92,8 +92,7 @@ class Drain:
 
     async def _move(self, work: UnitOfWork, event: ParkedEvent) -> Taker | None:
         item = self._arrival(event)
-        arrivals = [item] if isinstance(item, Arrival) else []
-        taker = await Taker.around(work, arrivals, self._rules)
+        taker = await Taker.around_one(work, item, self._rules)
         if isinstance(item, Unreadable):
             await taker.take(item)
             return taker
@@ -133,7 +132,7 @@ class Drain:
         self._failures.pop(event.id, None)
         return True
 
-    def _arrival(self, event: ParkedEvent) -> Arrival | Unreadable:
+    def _arrival(self, event: ParkedEvent) -> Item:
         record = Record(
             topic=self._topic,
             partition=event.record_partition,

@@ -13,7 +13,7 @@ from gateway.db.conversations import lock_conversations
 from gateway.db.timers import Timer, set_timer, take_timer
 from gateway.db.unit_of_work import UnitOfWork
 from gateway.domain.channel import ChannelStatus
-from routing.assignment import Parties, conclude, has_room, hold_latest, lock_parties, route
+from routing.assignment import conclude, has_room, hold_latest, lock_parties, route
 from routing.changes import PRESENCE_TIMER, RoutingChanges
 from routing.enquiries import (
     CLOSED_BY_INTERMISSION,
@@ -25,7 +25,7 @@ from routing.enquiries import (
 )
 from routing.enquiry_effects import admit
 from routing.held import HeldEnquiry
-from routing.parties import let_presence_expire, lock_account, lock_agents
+from routing.parties import let_presence_expire, lock_agents
 from routing.repository import find_last_words, is_caught_up
 from routing.state_timers import INTERMISSION_TIMER, OFFER_TIMER, WAITING_TIMER
 from routing.waiting import (
@@ -68,19 +68,19 @@ def for_latest(act: Callable[[HeldEnquiry, Timer], Awaitable[None]]) -> Handler:
 
 
 async def _offer_due(held: HeldEnquiry, _timer: Timer) -> None:
-    parties = await lock_parties(held)
+    await lock_parties(held)
     for offer in held.row.pending_offers:
         if offer.expires_at is not None and offer.expires_at <= held.work.now:
             held.expire(offer)
-    await route(held, parties)
-    await conclude(held, parties)
+    await route(held)
+    await conclude(held)
 
 
 async def _waiting_due(held: HeldEnquiry, _timer: Timer) -> None:
-    parties = await lock_parties(held)
+    await lock_parties(held)
     if held.waits_until is not None and held.waits_until <= held.work.now:
         held.miss("waiting_limit")
-    await conclude(held, parties)
+    await conclude(held)
 
 
 async def _intermission_due(held: HeldEnquiry, timer: Timer) -> None:
@@ -100,28 +100,29 @@ async def _intermission_due(held: HeldEnquiry, timer: Timer) -> None:
     if passes_at > now:
         await _look_again(held, at=passes_at, since=None)
         return
-    parties = await lock_parties(held)
+    await lock_parties(held)
     held.close(SYSTEM, reason=CLOSED_BY_INTERMISSION)
-    await conclude(held, parties)
+    await conclude(held)
 
 
 async def _re_offer_due(held: HeldEnquiry, timer: Timer) -> None:
     for_id = timer.data.get("for")
-    parties = await lock_parties(held, *([for_id] if for_id else []))
+    await lock_parties(held, *([for_id] if for_id else []))
     for offer in held.row.pending_offers:
-        if not _still_answers(held, parties, offer):
+        if not _still_answers(held, offer):
             held.withdraw(offer, "unavailable")
-    await route(held, parties)
-    await conclude(held, parties)
-    await _pass_on(held, parties, for_id)
+    await route(held)
+    await conclude(held)
+    await _pass_on(held, for_id)
 
 
 async def _admit_due(held: HeldEnquiry, _timer: Timer) -> None:
     if held.row.status is EnquiryStatus.OPEN and held.row.queued_at is not None:
-        await admit(held, await lock_parties(held))
+        await lock_parties(held)
+        await admit(held)
         return
-    await lock_account(held.work.connection, held.row.account_id)
-    await tell_first_queued(held.work, held.row.account_id)
+    await held.hall.lock([held.row.account_id], [])
+    await tell_first_queued(held.work, [held.row.account_id])
 
 
 async def _nothing(_held: HeldEnquiry, _timer: Timer) -> None:
@@ -129,9 +130,9 @@ async def _nothing(_held: HeldEnquiry, _timer: Timer) -> None:
 
 
 async def _close_with_channel(held: HeldEnquiry) -> None:
-    parties = await lock_parties(held)
+    await lock_parties(held)
     held.close(SYSTEM, reason=CLOSED_WITH_CHANNEL)
-    await conclude(held, parties)
+    await conclude(held)
 
 
 _close_one: Final = for_latest(_nothing)
@@ -145,7 +146,7 @@ async def _close_due(work: UnitOfWork, timer: Timer) -> None:
 
 
 async def _presence_due(work: UnitOfWork, timer: Timer) -> None:
-    agents = await lock_agents(work.connection, timer.account_id, [timer.subject_id])
+    agents = await lock_agents(work.connection, [(timer.account_id, timer.subject_id)])
     agent = agents.get(timer.subject_id)
     if not await take_timer(work, timer) or agent is None:
         return
@@ -155,8 +156,8 @@ async def _presence_due(work: UnitOfWork, timer: Timer) -> None:
     await RoutingChanges().presence_changed(work, timer.account_id, agent.id)
 
 
-def _still_answers(held: HeldEnquiry, parties: Parties, offer: Offer) -> bool:
-    agent = parties.agents.get(offer.agent_id)
+def _still_answers(held: HeldEnquiry, offer: Offer) -> bool:
+    agent = held.hall.agents.get(offer.agent_id)
     if agent is None or agent.deleted_at is not None:
         return False
     # Who was chosen by hand is asked whatever the presence says.
@@ -164,9 +165,9 @@ def _still_answers(held: HeldEnquiry, parties: Parties, offer: Offer) -> bool:
     return chosen or (agent.can_be_asked(held.work.now) and agent.serves(held.channel.id))
 
 
-async def _pass_on(held: HeldEnquiry, parties: Parties, agent_id: str | None) -> None:
+async def _pass_on(held: HeldEnquiry, agent_id: str | None) -> None:
     """Let the next in line have the agent, where this enquiry did not take the agent's room."""
-    agent = parties.agents.get(agent_id or "")
+    agent = held.hall.agents.get(agent_id or "")
     if agent is None or held.row.entered_at is None or not agent.can_be_asked(held.work.now):
         return
     if any(offer.agent_id == agent.id for offer in held.row.pending_offers):

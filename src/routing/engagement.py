@@ -8,9 +8,10 @@ from gateway.db.conversations import Conversation
 from gateway.db.unit_of_work import UnitOfWork
 from gateway.domain.message import AuthorKind
 from gateway.errors import NotAssigneeError
-from routing.assignment import conclude, hold, lock_parties
+from routing.assignment import conclude, hold, lock_parties, save
 from routing.commands import let_accept, require_agent, take_over
 from routing.enquiries import Actor, EnquiryStatus, HandledBy
+from routing.hall import Hall
 from routing.held import HeldEnquiry
 from routing.repository import get_enquiries
 from routing.resources import enquiry_resource
@@ -50,7 +51,7 @@ class Engagement:
         if held.row.status is EnquiryStatus.ONGOING:
             held.note_our_message()
             held.note_first_response()
-            await held.save()
+            await save(held)
         return held.row.id
 
     async def enquiry_resources(
@@ -65,24 +66,24 @@ class Engagement:
     ) -> HeldEnquiry | None:
         if conversation.enquiry_id is None:
             return None
-        return await hold(work, conversation, channel, conversation.enquiry_id)
+        return await hold(Hall(work), conversation, channel, conversation.enquiry_id)
 
     async def _engage(self, held: HeldEnquiry, agent_id: str, *, takeover: bool) -> None:
         actor = Actor("agent", agent_id)
         match held.row.status:
             case EnquiryStatus.OPEN | EnquiryStatus.OFFERED:
-                parties = await lock_parties(held, agent_id)
-                await let_accept(held, parties, actor, agent_id, pointer=_AUTHOR_POINTER)
-                await conclude(held, parties)
+                await lock_parties(held, agent_id)
+                await let_accept(held, actor, agent_id, pointer=_AUTHOR_POINTER)
+                await conclude(held)
             case EnquiryStatus.ONGOING if self._is_elsewhere(held, agent_id, takeover=takeover):
-                parties = await lock_parties(held, agent_id)
-                await take_over(held, parties, actor, agent_id, pointer=_AUTHOR_POINTER)
-                await conclude(held, parties)
+                await lock_parties(held, agent_id)
+                await take_over(held, actor, agent_id, pointer=_AUTHOR_POINTER)
+                await conclude(held)
             case EnquiryStatus.MISSED:
-                parties = await lock_parties(held, agent_id)
-                agent = require_agent(parties, agent_id, pointer=_AUTHOR_POINTER)
+                await lock_parties(held, agent_id)
+                agent = require_agent(held, agent_id, pointer=_AUTHOR_POINTER)
                 held.follow_up(actor, agent_id=agent.id, agent_name=agent.name)
-                await conclude(held, parties)
+                await conclude(held)
             case _:
                 pass
 

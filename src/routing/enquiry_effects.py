@@ -7,7 +7,15 @@ from gateway.db.conversations import Conversation
 from gateway.db.messages import Message
 from gateway.db.unit_of_work import UnitOfWork
 from gateway.messaging.cancellation import cancel_automatic_messages
-from routing.assignment import Parties, conclude, hold, lock_parties, new_enquiry, route
+from routing.assignment import (
+    conclude,
+    hold,
+    leave_room,
+    lock_parties,
+    new_enquiry,
+    route,
+    save,
+)
 from routing.enquiries import (
     SYSTEM,
     Actor,
@@ -17,10 +25,9 @@ from routing.enquiries import (
     Latest,
     continuation,
 )
+from routing.hall import Hall
 from routing.held import HeldEnquiry
-from routing.parties import count_inside
 from routing.repository import EnquirySummary, find_enquiries
-from routing.waiting import first_queued, tell_first_queued
 
 
 def needs_decision(
@@ -32,15 +39,15 @@ def needs_decision(
 ) -> bool:
     """Say whether a contact's message would do more than join an enquiry that is alive.
 
-    Such a message needs a transaction of its own, because it locks the account. `enquiry` is the
-    conversation's latest one; where the message needs none, it is the message's.
+    Such a message locks the account. `enquiry` is the conversation's latest one; where the message
+    needs none, it is the message's.
     """
     latest = enquiry if conversation.enquiry_id is not None else None
     return _what(latest, channel, at=now) is not Continuation.JOIN
 
 
 async def on_contact_message(
-    work: UnitOfWork,
+    hall: Hall,
     conversation: Conversation,
     channel: Channel,
     message: Message,
@@ -55,90 +62,94 @@ async def on_contact_message(
     here, nor are those of a thread that another app holds.
 
     Args:
-        work: The transaction; where `needs_decision` said so, of this message alone.
+        hall: Of the transaction.
         conversation: The conversation.
         channel: Its channel.
         message: What the contact said.
         late: It is older than the contact's last message, and so moves no enquiry.
         parked: It waited for its source; all that waited open one enquiry at most.
         enquiry: The conversation's latest enquiry, where the caller has it; saves reading it.
+
+    Raises:
+        UnforeseenError: The transaction makes other decisions, and did not foresee this one.
     """
-    latest = enquiry or await _latest(work, conversation)
+    latest = enquiry or await _latest(hall.work, conversation)
     what = _what(latest, channel, at=message.occurred_at)
     waited = parked and latest is not None and message.occurred_at <= latest.began_at
     if late or waited or what is Continuation.JOIN:
         return conversation.enquiry_id
     actor = Actor("contact", conversation.contact_id)
     if latest is None or what is Continuation.OPEN_ANOTHER:
-        held = _begin(work, conversation, channel, late=parked)
-        parties = await lock_parties(held)
-        await enter(held, parties, actor, told=True)
+        held = _begin(hall, conversation, channel, late=parked)
+        await lock_parties(held)
+        await enter(held, actor, told=True)
     else:
-        held = await _held(work, conversation, channel, latest.id)
-        parties = await lock_parties(held)
+        held = await _held(hall, conversation, channel, latest.id)
+        await lock_parties(held)
         if what is Continuation.RESUME:
             held.resume(actor)
         else:
             held.reopen(actor, reason="contact_message", first=_served_by(held))
-            await enter(held, parties, actor, told=False)
-    await conclude(held, parties)
+            await enter(held, actor, told=False)
+    await conclude(held)
     return held.row.id
 
 
-async def on_page_inbox_message(
-    work: UnitOfWork, conversation: Conversation, channel: Channel
-) -> None:
+async def on_page_inbox_message(hall: Hall, conversation: Conversation, channel: Channel) -> None:
     """Leave a conversation to whoever answers in the Page's own inbox.
 
     Its open or offered enquiry becomes ongoing there, and what would be said automatically is not.
     The conversation is locked; the transaction has no other conversation's decision in it.
     """
-    await cancel_automatic_messages(work, conversation)
+    await cancel_automatic_messages(hall.work, conversation)
     if conversation.enquiry_id is None:
         return
-    held = await _held(work, conversation, channel, conversation.enquiry_id)
+    held = await _held(hall, conversation, channel, conversation.enquiry_id)
     match held.row.status:
         case EnquiryStatus.OPEN | EnquiryStatus.OFFERED:
-            parties = await lock_parties(held)
+            await lock_parties(held)
             held.leave_to_page()
-            await conclude(held, parties)
+            await conclude(held)
         case EnquiryStatus.ONGOING:
             held.note_our_message()
-            await held.save()
+            await save(held)
         case _:
             pass
 
 
-async def enter(held: HeldEnquiry, parties: Parties, actor: Actor, *, told: bool) -> None:
+async def enter(held: HeldEnquiry, actor: Actor, *, told: bool) -> None:
     """Let an open enquiry in and route it, or have it wait outside while the account is full.
 
     `told` False: it was told already how it came to be open.
     """
-    account_id = held.row.account_id
-    inside = await count_inside(held.work.connection, account_id, besides=held.row.id)
-    has_place = inside < parties.contacts_limit
+    has_place = await _has_place(held)
     # Who came before goes in before.
-    queue = await first_queued(held.work.connection, account_id)
-    if has_place and queue is None:
+    if has_place and await held.hall.first_queued(held.row.account_id) is None:
         held.enter(actor, told=told)
-        await route(held, parties)
+        await route(held)
         return
     held.queue()
-    if has_place:
-        await tell_first_queued(held.work, account_id)
+    held.frees_place |= has_place
 
 
-async def admit(held: HeldEnquiry, parties: Parties) -> None:
+async def admit(held: HeldEnquiry) -> None:
     """Let an enquiry in that waited outside, if there is a place and nobody is before it."""
-    account_id = held.row.account_id
-    inside = await count_inside(held.work.connection, account_id, besides=held.row.id)
-    if inside >= parties.contacts_limit:
+    if not await _has_place(held):
         return
-    if await first_queued(held.work.connection, account_id) == held.row.id:
+    # There may be another place.
+    held.frees_place = True
+    if await held.hall.first_queued(held.row.account_id) == held.row.id:
         held.enter(SYSTEM, reason="admitted")
-        await route(held, parties)
-        await conclude(held, parties)
-    await tell_first_queued(held.work, account_id)
+        await route(held)
+        await conclude(held)
+    else:
+        await leave_room(held)
+
+
+async def _has_place(held: HeldEnquiry) -> bool:
+    account_id = held.row.account_id
+    inside = await held.hall.inside(account_id, besides=held.share)
+    return inside < held.hall.limits[account_id]
 
 
 def _what(latest: Latest | None, channel: Channel, *, at: datetime) -> Continuation:
@@ -150,12 +161,11 @@ def _what(latest: Latest | None, channel: Channel, *, at: datetime) -> Continuat
     )
 
 
-def _begin(
-    work: UnitOfWork, conversation: Conversation, channel: Channel, *, late: bool
-) -> HeldEnquiry:
-    row = new_enquiry(conversation, channel, opened_at=work.now, updated_at=work.now, late=late)
+def _begin(hall: Hall, conversation: Conversation, channel: Channel, *, late: bool) -> HeldEnquiry:
+    now = hall.work.now
+    row = new_enquiry(conversation, channel, opened_at=now, updated_at=now, late=late)
     conversation.enquiry_id = row.id
-    return HeldEnquiry(work, conversation, channel, row)
+    return HeldEnquiry(hall, conversation, channel, row, new=True)
 
 
 def _served_by(held: HeldEnquiry) -> str | None:
@@ -170,8 +180,8 @@ async def _latest(work: UnitOfWork, conversation: Conversation) -> EnquirySummar
 
 
 async def _held(
-    work: UnitOfWork, conversation: Conversation, channel: Channel, enquiry_id: str
+    hall: Hall, conversation: Conversation, channel: Channel, enquiry_id: str
 ) -> HeldEnquiry:
-    held = await hold(work, conversation, channel, enquiry_id)
+    held = await hold(hall, conversation, channel, enquiry_id)
     assert held is not None, "an enquiry is never deleted before its conversation"
     return held

@@ -1,18 +1,16 @@
 """Moves an enquiry along its arrows: the only place that does.
 
 Each arrow changes the row, announces one event and adds one line to the timeline, both under the
-next number of the conversation. What was changed is written by `save`, together with the timers
+next number of the conversation. What was changed is handed over by `save`, together with the timers
 that the state then calls for, so that no state can be left without its timer.
 """
 
 from collections.abc import Collection, Iterable
 from datetime import datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from gateway.db.channels import Channel
 from gateway.db.conversations import Conversation
-from gateway.db.timers import write_timers
-from gateway.db.unit_of_work import UnitOfWork
 from gateway.domain import ids
 from gateway.errors import IllegalTransitionError
 from routing.enquiries import (
@@ -29,11 +27,13 @@ from routing.enquiries import (
     allowed_from,
     may_move,
 )
-from routing.parties import note_enquiry_ended
-from routing.repository import TimelineEntry, save_enquiry
+from routing.hall import Hall, Saved, Share
 from routing.rules import routing_of
 from routing.state_timers import INTERMISSION_TIMER, STATE_TIMERS, timers_of, waits_until
 from routing.telling import tell
+
+if TYPE_CHECKING:
+    from routing.repository import TimelineEntry
 
 
 class HeldEnquiry:
@@ -47,15 +47,25 @@ class HeldEnquiry:
     """
 
     def __init__(
-        self, work: UnitOfWork, conversation: Conversation, channel: Channel, row: Enquiry
+        self,
+        hall: Hall,
+        conversation: Conversation,
+        channel: Channel,
+        row: Enquiry,
+        *,
+        new: bool = False,
     ) -> None:
-        self.work = work
+        """Hold an enquiry as the hall knows it, or a `new` one that nobody has written."""
+        self.hall = hall
+        self.work = hall.work
         self.conversation = conversation
         self.channel = channel
         self.row = row
         self.routing = routing_of(channel.routing)
         self.freed_agents: set[str] = set()
         self.frees_place = False
+        # What it took when it was read or saved last.
+        self.share = Share.none() if new else Share.of(row)
         self._ended_with: str | None = None
         self._changed_offers: dict[str, Offer] = {}
         self._timeline: list[TimelineEntry] = []
@@ -236,28 +246,22 @@ class HeldEnquiry:
         if self.row.first_response_at is None:
             self.row.first_response_at = self.work.now
 
-    async def save(self) -> None:
-        """Write what changed, and the timers that the state calls for."""
+    def save(self) -> None:
+        """Have written what changed, and the timers that the state calls for."""
         self.row.updated_at = self.work.now
-        await save_enquiry(
-            self.work.connection,
-            self.row,
-            offers=list(self._changed_offers.values()),
-            timeline=self._timeline,
-        )
         timers = timers_of(self.row, self.routing, intermission_ends=self._intermission_ends)
         kept = {INTERMISSION_TIMER} if self.row.status is EnquiryStatus.ONGOING else set()
-        await write_timers(
-            self.work,
-            self.row.account_id,
-            self.row.conversation_id,
-            set_=timers,
-            cleared=STATE_TIMERS - kept - {timer.kind for timer in timers},
+        self.share = self.hall.save(
+            self.row,
+            self.share,
+            Saved(
+                offers=self._changed_offers.values(),
+                timeline=self._timeline,
+                timers=timers,
+                cleared=STATE_TIMERS - kept - {timer.kind for timer in timers},
+                ended_with=self._ended_with,
+            ),
         )
-        if self._ended_with is not None:
-            await note_enquiry_ended(
-                self.work.connection, self.row.account_id, self._ended_with, at=self.work.now
-            )
         self._changed_offers = {}
         self._timeline = []
         self._intermission_ends = self._ended_with = None

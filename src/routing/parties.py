@@ -6,7 +6,7 @@ Locks are taken in the order account, then agents by id; the conversation is loc
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -14,46 +14,53 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from gateway.errors import FieldFault, InvalidFieldsError
 from routing.engine import AgentFacts, EndpointFacts, Presence
 
-_LOCK_ACCOUNT: Final = text(
-    "SELECT concurrent_contacts_limit FROM accounts WHERE id = :account_id FOR NO KEY UPDATE"
+_LOCK_ACCOUNTS: Final = text(
+    """
+    SELECT id, concurrent_contacts_limit FROM accounts WHERE id = ANY(:ids)
+    ORDER BY id FOR NO KEY UPDATE
+    """
 )
 _COUNT_INSIDE: Final = text(
     """
-    SELECT count(*) FROM enquiries
-    WHERE account_id = :account_id AND status IN ('open', 'offered', 'ongoing')
-      AND queued_at IS NULL AND id <> :besides
+    SELECT account_id, count(*) AS inside FROM enquiries
+    WHERE account_id = ANY(:account_ids) AND status IN ('open', 'offered', 'ongoing')
+      AND queued_at IS NULL
+    GROUP BY account_id
     """
 )
 _LOCK_AGENTS: Final = text(
     """
-    SELECT id, first_name, last_name, display_name, presence, presence_expires_at, capacity,
-           channel_ids, deleted_at
-    FROM agents WHERE account_id = :account_id AND id = ANY(:ids)
-    ORDER BY id FOR NO KEY UPDATE
+    SELECT a.account_id, a.id, a.first_name, a.last_name, a.display_name, a.presence,
+           a.presence_expires_at, a.capacity, a.channel_ids, a.deleted_at
+    FROM agents a
+    WHERE (a.account_id, a.id) IN (
+      SELECT * FROM unnest(CAST(:account_ids AS text[]), CAST(:ids AS text[])))
+    ORDER BY a.id FOR NO KEY UPDATE
     """
 )
 _LOADS: Final = text(
     """
-    SELECT agent_id, count(*) AS load FROM (
-      SELECT agent_id FROM enquiries
-      WHERE account_id = :account_id AND agent_id = ANY(:ids) AND status = 'ongoing'
-        AND id <> :besides
-      UNION ALL
-      SELECT agent_id FROM offers
-      WHERE account_id = :account_id AND agent_id = ANY(:ids) AND status = 'pending'
-        AND enquiry_id <> :besides
-    ) AS held GROUP BY agent_id
+    SELECT r.id,
+           (SELECT count(*) FROM enquiries e WHERE e.account_id = r.account_id
+            AND e.agent_id = r.id AND e.status = 'ongoing')
+           + (SELECT count(*) FROM offers o WHERE o.account_id = r.account_id
+              AND o.agent_id = r.id AND o.status = 'pending') AS load
+    FROM unnest(CAST(:account_ids AS text[]), CAST(:ids AS text[])) AS r(account_id, id)
     """
 )
 _ENDPOINTS: Final = text(
     """
     SELECT id, name, status FROM endpoints
-    WHERE account_id = :account_id AND id = ANY(:ids) AND deleted_at IS NULL
+    WHERE (account_id, id) IN (
+      SELECT * FROM unnest(CAST(:account_ids AS text[]), CAST(:ids AS text[])))
+      AND deleted_at IS NULL
     """
 )
 _ENDED: Final = text(
     """
-    UPDATE agents SET last_enquiry_ended_at = :at WHERE account_id = :account_id AND id = :agent_id
+    UPDATE agents a SET last_enquiry_ended_at = :at
+    FROM unnest(CAST(:account_ids AS text[]), CAST(:ids AS text[])) AS r(account_id, id)
+    WHERE a.account_id = r.account_id AND a.id = r.id
     """
 )
 _EXPIRE_PRESENCE: Final = text(
@@ -72,11 +79,15 @@ _EXISTING: Final = text(
     """
 )
 
+# An account, and an agent or an endpoint of it.
+Named: TypeAlias = tuple[str, str]
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Agent:
     """An agent's row, locked by the transaction that read it."""
 
+    account_id: str
     id: str
     first_name: str
     last_name: str | None
@@ -119,65 +130,62 @@ class Agent:
         )
 
 
-async def lock_account(connection: AsyncConnection, account_id: str) -> int:
-    """Lock an account, so that its openings and closings are one at a time; return its limit."""
-    row = await connection.execute(_LOCK_ACCOUNT, {"account_id": account_id})
-    return int(row.scalar_one())
+async def lock_accounts(
+    connection: AsyncConnection, account_ids: Collection[str]
+) -> dict[str, int]:
+    """Lock accounts in the order of their ids and return their limits.
+
+    Openings and closings of an account are one at a time by that.
+    """
+    rows = await connection.execute(_LOCK_ACCOUNTS, {"ids": list(account_ids)})
+    return {row.id: row.concurrent_contacts_limit for row in rows}
 
 
-async def count_inside(connection: AsyncConnection, account_id: str, *, besides: str) -> int:
-    """Return how many places of an account are taken, one enquiry left out."""
-    row = await connection.execute(_COUNT_INSIDE, {"account_id": account_id, "besides": besides})
-    return int(row.scalar_one())
+async def count_inside(connection: AsyncConnection, account_ids: Collection[str]) -> dict[str, int]:
+    """Return how many places of each account are taken."""
+    rows = await connection.execute(_COUNT_INSIDE, {"account_ids": list(account_ids)})
+    found = {row.account_id: row.inside for row in rows}
+    return {account_id: found.get(account_id, 0) for account_id in account_ids}
 
 
-async def lock_agents(
-    connection: AsyncConnection, account_id: str, agent_ids: Collection[str]
-) -> dict[str, Agent]:
+async def lock_agents(connection: AsyncConnection, agents: Collection[Named]) -> dict[str, Agent]:
     """Lock agents in the order of their ids and return those that exist, deleted ones too."""
-    if not agent_ids:
+    if not agents:
         return {}
-    rows = await connection.execute(
-        _LOCK_AGENTS, {"account_id": account_id, "ids": list(agent_ids)}
-    )
+    rows = await connection.execute(_LOCK_AGENTS, _named(agents))
     return {row["id"]: Agent(**row) for row in rows.mappings()}
 
 
-async def find_loads(
-    connection: AsyncConnection, account_id: str, agent_ids: Collection[str], *, besides: str = ""
-) -> dict[str, int]:
-    """Return how much each agent has, ongoing or offered, one enquiry left out.
+async def find_loads(connection: AsyncConnection, agents: Collection[Named]) -> dict[str, int]:
+    """Return how much each agent has, ongoing or offered.
 
     It can be relied on only under the agents' locks.
     """
-    if not agent_ids:
+    if not agents:
         return {}
-    rows = await connection.execute(
-        _LOADS, {"account_id": account_id, "ids": list(agent_ids), "besides": besides}
-    )
-    return {row.agent_id: row.load for row in rows}
+    rows = await connection.execute(_LOADS, _named(agents))
+    return {row.id: row.load for row in rows}
 
 
 async def find_endpoints(
-    connection: AsyncConnection, account_id: str, endpoint_ids: Collection[str]
+    connection: AsyncConnection, endpoints: Collection[Named]
 ) -> dict[str, EndpointFacts]:
     """Return those endpoints that exist, by id."""
-    if not endpoint_ids:
+    if not endpoints:
         return {}
-    rows = await connection.execute(
-        _ENDPOINTS, {"account_id": account_id, "ids": list(endpoint_ids)}
-    )
+    rows = await connection.execute(_ENDPOINTS, _named(endpoints))
     return {
         row.id: EndpointFacts(id=row.id, name=row.name, active=row.status == "active")
         for row in rows
     }
 
 
-async def note_enquiry_ended(
-    connection: AsyncConnection, account_id: str, agent_id: str, *, at: datetime
+async def note_enquiries_ended(
+    connection: AsyncConnection, agents: Collection[Named], *, at: datetime
 ) -> None:
-    """Note when an agent's last enquiry ended."""
-    await connection.execute(_ENDED, {"account_id": account_id, "agent_id": agent_id, "at": at})
+    """Note that agents' last enquiries ended; the agents are locked."""
+    if agents:
+        await connection.execute(_ENDED, {**_named(agents), "at": at})
 
 
 async def let_presence_expire(
@@ -224,3 +232,10 @@ async def require_destinations(
     ]
     if faults:
         raise InvalidFieldsError("The routing names destinations that do not exist.", faults=faults)
+
+
+def _named(pairs: Collection[Named]) -> dict[str, list[str]]:
+    return {
+        "account_ids": [account_id for account_id, _ in pairs],
+        "ids": [id_ for _, id_ in pairs],
+    }

@@ -1,7 +1,7 @@
 """The SQL of enquiries, their offers and timelines, and of the facts that decisions rest on."""
 
 import json
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any, Final
@@ -27,6 +27,19 @@ class EnquirySummary:
     close_reason: str | None
     # The endpoint that has it: it gets the enquiry's events whatever it subscribed to.
     endpoint_id: str | None
+
+    @classmethod
+    def of(cls, row: Enquiry) -> "EnquirySummary":
+        """Return the summary of an enquiry as it stands."""
+        return cls(
+            id=row.id,
+            status=row.status,
+            began_at=row.entered_at or row.opened_at,
+            closed_at=row.closed_at,
+            missed_at=row.missed_at,
+            close_reason=row.close_reason,
+            endpoint_id=row.endpoint_id,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +70,7 @@ class LastWords:
 
 _ENQUIRY: Final = [f.name for f in fields(Enquiry) if f.name != "offers"]
 _OFFER: Final = [f.name for f in fields(Offer)]
+_LINE: Final = [f.name for f in fields(TimelineEntry)]
 _TYPES: Final = {
     "destination": "jsonb",
     "progress": "jsonb",
@@ -94,7 +108,9 @@ _GET: Final = text(
     SELECT {_ENQUIRY_NAMES},
            (SELECT jsonb_agg(to_jsonb(o) ORDER BY o.id) FROM offers o
             WHERE o.account_id = e.account_id AND o.enquiry_id = e.id) AS offers
-    FROM enquiries e WHERE e.account_id = :account_id AND e.id = ANY(:ids)
+    FROM enquiries e
+    WHERE (e.account_id, e.id) IN (
+      SELECT * FROM unnest(CAST(:account_ids AS text[]), CAST(:ids AS text[])))
     """  # noqa: S608 - constant column names
 )
 _TIMELINE: Final = text(
@@ -103,24 +119,26 @@ _TIMELINE: Final = text(
     WHERE account_id = :account_id AND enquiry_id = :id ORDER BY sequence, position
     """
 )
-# One trip for everything that an arrow writes.
+# One trip for everything that arrows write.
 _SAVE: Final = text(
     f"""
     WITH saved AS (
       INSERT INTO enquiries ({_ENQUIRY_NAMES})
       SELECT {_ENQUIRY_NAMES}
-      FROM jsonb_to_record(CAST(:enquiry AS jsonb)) AS r({_record(_ENQUIRY)})
+      FROM jsonb_to_recordset(CAST(:enquiries AS jsonb)) AS r({_record(_ENQUIRY)})
       ON CONFLICT (account_id, id) DO UPDATE SET {_updates(_ENQUIRY)}
     ), offered AS (
       INSERT INTO offers (account_id, enquiry_id, {_OFFER_NAMES})
-      SELECT :account_id, :enquiry_id, {_OFFER_NAMES}
-      FROM jsonb_to_recordset(CAST(:offers AS jsonb)) AS r({_record(_OFFER)})
+      SELECT account_id, enquiry_id, {_OFFER_NAMES}
+      FROM jsonb_to_recordset(CAST(:offers AS jsonb))
+        AS r(account_id text, enquiry_id text, {_record(_OFFER)})
       ON CONFLICT (account_id, id) DO UPDATE SET {_updates(_OFFER)}
     )
     INSERT INTO timeline_entries (account_id, enquiry_id, sequence, at, type, actor, data)
-    SELECT :account_id, :enquiry_id, r.*
+    SELECT r.*
     FROM jsonb_to_recordset(CAST(:timeline AS jsonb)) AS r(
-      sequence bigint, at timestamptz, type text, actor jsonb, data jsonb)
+      account_id text, enquiry_id text, sequence bigint, at timestamptz, type text, actor jsonb,
+      data jsonb)
     """  # noqa: S608 - constant column names
 )
 # A late message moves no enquiry, and one that failed has told the contact nothing.
@@ -162,9 +180,21 @@ async def get_enquiries(
     connection: AsyncConnection, account_id: str, enquiry_ids: Collection[str]
 ) -> dict[str, Enquiry]:
     """Return those enquiries of an account that exist, with their offers, by id."""
-    if not enquiry_ids:
+    pairs = [(account_id, enquiry_id) for enquiry_id in enquiry_ids]
+    return await get_enquiries_of_many(connection, pairs)
+
+
+async def get_enquiries_of_many(
+    connection: AsyncConnection, pairs: Collection[tuple[str, str]]
+) -> dict[str, Enquiry]:
+    """Return those enquiries, each named with its account, that exist, with their offers."""
+    if not pairs:
         return {}
-    rows = await connection.execute(_GET, {"account_id": account_id, "ids": list(enquiry_ids)})
+    wanted = {
+        "account_ids": [account_id for account_id, _ in pairs],
+        "ids": [enquiry_id for _, enquiry_id in pairs],
+    }
+    rows = await connection.execute(_GET, wanted)
     return {row["id"]: _enquiry(row) for row in rows.mappings()}
 
 
@@ -176,26 +206,22 @@ async def get_timeline(
     return [TimelineEntry(**row) for row in rows.mappings()]
 
 
-async def save_enquiry(
+async def save_enquiries(
     connection: AsyncConnection,
-    enquiry: Enquiry,
+    enquiries: Collection[Enquiry],
     *,
-    offers: Sequence[Offer],
-    timeline: Sequence[TimelineEntry],
+    offers: Collection[tuple[Enquiry, Offer]],
+    timeline: Collection[tuple[Enquiry, TimelineEntry]],
 ) -> None:
-    """Write an enquiry, those of its offers that changed, and new lines of its timeline."""
-    row = {name: getattr(enquiry, name) for name in _ENQUIRY}
-    row["progress"] = enquiry.progress.as_json()
+    """Write enquiries, those of their offers that changed, and new lines of their timelines."""
+    if not enquiries:
+        return
     await connection.execute(
         _SAVE,
         {
-            "account_id": enquiry.account_id,
-            "enquiry_id": enquiry.id,
-            "enquiry": _json(row),
-            "offers": _json([{name: getattr(each, name) for name in _OFFER} for each in offers]),
-            "timeline": _json(
-                [{f.name: getattr(each, f.name) for f in fields(each)} for each in timeline]
-            ),
+            "enquiries": _json([_row(enquiry) for enquiry in enquiries]),
+            "offers": _json([_of(enquiry) | _columns(offer, _OFFER) for enquiry, offer in offers]),
+            "timeline": _json([_of(enquiry) | _columns(line, _LINE) for enquiry, line in timeline]),
         },
     )
 
@@ -264,6 +290,18 @@ def _offer(document: dict[str, Any]) -> Offer:
         if values[name] is not None:
             values[name] = datetime.fromisoformat(values[name])
     return Offer(**values | {"status": OfferStatus(values["status"])})
+
+
+def _row(enquiry: Enquiry) -> dict[str, Any]:
+    return _columns(enquiry, _ENQUIRY) | {"progress": enquiry.progress.as_json()}
+
+
+def _of(enquiry: Enquiry) -> dict[str, Any]:
+    return {"account_id": enquiry.account_id, "enquiry_id": enquiry.id}
+
+
+def _columns(record: object, names: Iterable[str]) -> dict[str, Any]:
+    return {name: getattr(record, name) for name in names}
 
 
 def _json(value: object) -> str:

@@ -5,14 +5,24 @@ Effects read and change the scene; messages that they add are written together, 
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Self
+from datetime import datetime
+from typing import Final, Self, TypeAlias
 
 from gateway.db.channels import Channel, find_owners
 from gateway.db.conversations import Conversation, lock_conversations
-from gateway.db.first_contact import Known, find_known, meet, rename_contact
+from gateway.db.first_contact import (
+    Known,
+    Stranger,
+    find_known,
+    lock_contacts,
+    meet,
+    meet_strangers,
+    rename_contact,
+)
 from gateway.db.inbox import find_seen
 from gateway.db.messages import (
     Message,
+    find_arrived,
     find_by_source,
     find_conversations_of,
     find_messages,
@@ -21,63 +31,105 @@ from gateway.db.messages import (
 from gateway.db.parking import Key, find_parked_keys
 from gateway.db.unit_of_work import UnitOfWork
 from gateway.domain.message import Direction
-from routing.arrivals import ECHOES_AND_MARKS, MESSAGE_LIKE, STATUS, Arrival
+from routing.arrivals import (
+    CONTACT,
+    ECHO,
+    ECHOES_AND_MARKS,
+    MARKS,
+    MESSAGE_LIKE,
+    SPEAKS,
+    STATUS,
+    Arrival,
+)
+from routing.assignment import agents_concerned, agents_of, endpoints_of
+from routing.enquiry_effects import needs_decision
+from routing.hall import Hall, UnforeseenError
 from routing.ownership import Owned, Verdict, Waiting, owner_of
 from routing.repository import EnquirySummary, find_enquiries
 
-_META_ONLY = "meta"
+_META_ONLY: Final = "meta"
+
+Pair: TypeAlias = tuple[str, str]
 
 
 @dataclass(slots=True)
 class Scene:
-    """The state around the events of one transaction."""
+    """The state around the events of one transaction.
+
+    It is read in two steps: `around` what tells which events may share the transaction, then
+    `set_for` those, under lock.
+    """
 
     work: UnitOfWork
+    hall: Hall
     owners: dict[tuple[str, str], list[Channel]] = field(default_factory=dict)
     parked_keys: set[Key] = field(default_factory=set)
     seen: dict[str, bytes] = field(default_factory=dict)
-    known: dict[tuple[str, str], Known] = field(default_factory=dict)
+    known: dict[Pair, Known] = field(default_factory=dict)
     messages: dict[tuple[str, Direction, str], Message] = field(default_factory=dict)
     ours: dict[str, Message] = field(default_factory=dict)
     enquiries: dict[str, EnquirySummary] = field(default_factory=dict)
-    # Enquiries that an effect may have changed since they were read.
-    decided: set[str] = field(default_factory=set)
+    # True where the transaction is of one event, which may lock what it finds that it needs.
+    alone: bool = False
+    _sent: dict[str, dict[str, Message]] = field(default_factory=dict)
     _unwritten: list[Message] = field(default_factory=list)
 
     @classmethod
     async def around(cls, work: UnitOfWork, arrivals: Sequence[Arrival]) -> Self:
-        """Read what these events need and lock the conversations that they are about."""
-        scene = cls(work)
+        """Read whose these events are, and which of their contacts are known; lock nothing."""
+        work.gathers = True
+        scene = cls(work, Hall(work, gathers=True))
         scene.seen = await find_seen(work.connection, {arrival.event.id for arrival in arrivals})
         await scene.read_owners_again(arrivals)
         scene.parked_keys = await find_parked_keys(
             work.connection, list({arrival.key for arrival in arrivals if arrival.has_contact})
         )
-        owned = scene._owned(arrivals)
-        scene.known = await find_known(
-            work,
-            list(
-                {
-                    (channel.id, arrival.event.contact_id)
-                    for arrival, channel in owned
-                    if arrival.has_contact
-                }
-            ),
-        )
-        owned = scene._owned(scene._up_to_a_stranger(arrivals))
-        await lock_conversations(
-            work,
-            {
-                scene.known[channel.id, arrival.event.contact_id].conversation_id
-                for arrival, channel in owned
-                if (channel.id, arrival.event.contact_id) in scene.known
-            }
-            | await scene._conversations_of_statuses(owned),
-            account_id=None,
-        )
-        await scene._find_messages(owned)
-        await scene._find_enquiries()
+        pairs = {
+            (channel.id, arrival.event.contact_id)
+            for arrival, channel in scene._owned(arrivals)
+            if arrival.has_contact
+        }
+        scene.known = await find_known(work, list(pairs))
         return scene
+
+    def is_alone(self, arrival: Arrival) -> bool:
+        """Say whether an event needs a transaction of its own, and so ends the batch before it.
+
+        What waits locks a parked key before its conversation. Other hands on the thread, and a
+        contact's new name, need what only they tell.
+        """
+        if self.must_wait(arrival, self.verdict(arrival)):
+            return True
+        channel = self.channel_of(arrival)
+        if channel is None:
+            return False
+        if arrival.event.type == ECHO:
+            return arrival.own_attempt() is None
+        renamed = arrival.event.data.get("prior_contact_id") is not None
+        return renamed and self._known(arrival, channel) is None
+
+    async def set_for(self, arrivals: Sequence[Arrival]) -> None:
+        """Meet the strangers among these events' contacts, and lock and read all that is needed.
+
+        The order is the one that everybody keeps: contacts, conversations, accounts, agents.
+        """
+        self.alone = len(arrivals) == 1
+        fresh = [arrival for arrival in arrivals if arrival.event.id not in self.seen]
+        owned = self._owned(fresh)
+        await self._meet_strangers(owned)
+        await self._lock_contacts(owned)
+        met = {
+            known.conversation_id
+            for arrival, channel in owned
+            if (known := self._known(arrival, channel)) is not None
+        }
+        await lock_conversations(
+            self.work, met | await self._conversations_of_statuses(owned), account_id=None
+        )
+        await self._find_messages(owned)
+        await self._find_sent(owned)
+        await self._find_enquiries()
+        await self._foresee(owned)
 
     def verdict(self, arrival: Arrival) -> Verdict:
         """Return whose event it is."""
@@ -117,32 +169,38 @@ class Scene:
 
     def conversation(self, channel: Channel, arrival: Arrival) -> Conversation | None:
         """Return the conversation of an event, if its contact is known."""
-        known = self.known.get((channel.id, arrival.event.contact_id))
+        known = self._known(arrival, channel)
         return None if known is None else self.work.conversations.get(known.conversation_id)
 
     def enquiry(self, conversation: Conversation) -> EnquirySummary | None:
         """Return the conversation's latest enquiry."""
         return self.enquiries.get(conversation.enquiry_id or "")
 
-    async def listeners(self, enquiry_id: str | None) -> tuple[str, ...]:
-        """Return the endpoint that has an enquiry, which gets its events whatever it subscribed.
-
-        What the transaction decided about the enquiry counts.
-        """
-        if enquiry_id is None:
-            return ()
-        if enquiry_id in self.decided or enquiry_id not in self.enquiries:
-            self.enquiries |= await find_enquiries(self.work.connection, [enquiry_id])
-            self.decided.discard(enquiry_id)
-        enquiry = self.enquiries.get(enquiry_id)
+    def listeners(self, enquiry_id: str | None) -> tuple[str, ...]:
+        """Return the endpoint that has an enquiry, which gets its events whatever it subscribed."""
+        enquiry = self.enquiries.get(enquiry_id or "")
         return () if enquiry is None or enquiry.endpoint_id is None else (enquiry.endpoint_id,)
 
+    def note_decided(self, enquiry_id: str | None) -> None:
+        """Take an enquiry for what the transaction has made of it."""
+        row = self.hall.known(enquiry_id or "")
+        if row is not None:
+            self.enquiries[row.id] = EnquirySummary.of(row)
+
     async def meet(self, channel: Channel, arrival: Arrival) -> tuple[Known, Conversation]:
-        """Return an event's contact and conversation, made when this is the first contact."""
+        """Return an event's contact and conversation, made when this is the first contact.
+
+        Raises:
+            UnforeseenError: It was not met before, and other events have their locks already.
+        """
         event = arrival.event
         pair = (channel.id, event.contact_id)
+        if pair in self.known:
+            return self.known[pair], self.work.conversations[self.known[pair].conversation_id]
+        if not self.alone:
+            raise UnforeseenError
         formerly = event.data.get("prior_contact_id")
-        if pair not in self.known and formerly:
+        if formerly:
             await rename_contact(
                 self.work,
                 channel,
@@ -150,17 +208,15 @@ class Scene:
                 now_known_as=event.contact_id,
                 partition=arrival.record.partition,
             )
-        if pair not in self.known:
-            self.known[pair], conversation = await meet(
-                self.work,
-                channel,
-                event.contact_id,
-                partition=arrival.record.partition,
-                profile=event.data.get("contact"),
-            )
-            await self._find_enquiries()
-            return self.known[pair], conversation
-        return self.known[pair], self.work.conversations[self.known[pair].conversation_id]
+        self.known[pair], conversation = await meet(
+            self.work,
+            channel,
+            event.contact_id,
+            partition=arrival.record.partition,
+            profile=event.data.get("contact"),
+        )
+        await self._find_enquiries()
+        return self.known[pair], conversation
 
     def message(
         self, channel: Channel, direction: Direction, source_message_id: str | None
@@ -179,17 +235,33 @@ class Scene:
         self._unwritten.append(message)
         self.remember(message)
 
+    def sent_before(self, conversation: Conversation, moment: datetime) -> list[Message]:
+        """Return what was sent in a conversation up to a moment of the platform, in order.
+
+        What is known to be read may be missing.
+        """
+        covered = (
+            message
+            for message in self._sent.get(conversation.id, {}).values()
+            if message.platform_at is not None and message.platform_at <= moment
+        )
+        return sorted(covered, key=lambda message: message.sequence)
+
     def remember(self, message: Message) -> None:
         """Take a message's object for the one that stands for its row from now on."""
         self.ours[message.id] = message
+        if message.direction is Direction.OUTBOUND:
+            self._sent.setdefault(message.conversation_id, {})[message.id] = message
         if message.source_message_id is not None:
             place = (message.channel_id, message.direction, message.source_message_id)
             self.messages[place] = message
 
     async def settle(self) -> None:
-        """Write the messages added so far; before anything that reads messages back."""
+        """Write what was added and decided; the transaction may commit afterwards."""
         unwritten, self._unwritten = self._unwritten, []
         await insert_messages(self.work.connection, unwritten)
+        await self.work.write_messages()
+        await self.hall.finish()
 
     async def read_owners_again(self, arrivals: Iterable[Arrival]) -> None:
         """Read who owns the sources of these events, now."""
@@ -202,28 +274,84 @@ class Scene:
             for source_id, channels in found.items():
                 self.owners[kind, source_id] = channels
 
+    def _known(self, arrival: Arrival, channel: Channel) -> Known | None:
+        return self.known.get((channel.id, arrival.event.contact_id))
+
     def _owned(self, arrivals: Iterable[Arrival]) -> list[tuple[Arrival, Channel]]:
         found = ((arrival, self.channel_of(arrival)) for arrival in arrivals)
         return [(arrival, channel) for arrival, channel in found if channel is not None]
 
-    def _up_to_a_stranger(self, arrivals: Sequence[Arrival]) -> Sequence[Arrival]:
-        """Return what may share this transaction: up to what waits, or is of somebody not met yet.
-
-        These have transactions of their own, and lock a parked key or a conversation while they
-        hold no other: conversations are locked in one go, and a key before its conversation.
-        """
-        for n, arrival in enumerate(arrivals):
-            if self.must_wait(arrival, self.verdict(arrival)):
-                return arrivals[:n]
-            channel = self.channel_of(arrival)
-            stranger = (
-                channel is not None
-                and arrival.has_contact
-                and (channel.id, arrival.event.contact_id) not in self.known
+    async def _meet_strangers(self, owned: Iterable[tuple[Arrival, Channel]]) -> None:
+        first: dict[Pair, tuple[Arrival, Channel]] = {}
+        for arrival, channel in owned:
+            event = arrival.event
+            met = not arrival.has_contact or self._known(arrival, channel) is not None
+            # These say nothing of a contact that was not known before.
+            of_ours = event.type in ECHOES_AND_MARKS
+            if not met and not of_ours and event.data.get("prior_contact_id") is None:
+                first.setdefault((channel.id, event.contact_id), (arrival, channel))
+        if not first:
+            return
+        # A message that came under another name before makes nobody known.
+        said = {
+            (channel.id, mid)
+            for arrival, channel in first.values()
+            if arrival.event.type in SPEAKS and (mid := arrival.event.data.get("id"))
+        }
+        for message in await find_by_source(self.work.connection, said):
+            self.remember(message)
+        strangers = [
+            Stranger(
+                channel,
+                arrival.event.contact_id,
+                arrival.record.partition,
+                arrival.event.data.get("contact") or {},
             )
-            if stranger:
-                return arrivals[: max(n, 1)]
-        return arrivals
+            for arrival, channel in first.values()
+            if self.message(channel, Direction.INBOUND, arrival.event.data.get("id")) is None
+        ]
+        self.known |= await meet_strangers(self.work, strangers)
+
+    async def _lock_contacts(self, owned: Iterable[tuple[Arrival, Channel]]) -> None:
+        """Lock the contacts whose profiles may change: before the account that numbers events."""
+        named = {
+            (channel.account_id, known.contact_id)
+            for arrival, channel in owned
+            if arrival.event.type == CONTACT
+            and (known := self._known(arrival, channel)) is not None
+        }
+        await lock_contacts(self.work.connection, named)
+
+    async def _foresee(self, owned: Iterable[tuple[Arrival, Channel]]) -> None:
+        """Lock whom the decisions of these events may concern, and read what they rest on."""
+        accounts = {event.account_id for event in self.work.announced if event.sequence is None}
+        channels: dict[str, Channel] = {}
+        latest: dict[tuple[str, str], Channel] = {}
+        for arrival, channel in owned:
+            if _is_of_account(arrival):
+                accounts.add(channel.account_id)
+            conversation = self.conversation(channel, arrival)
+            if conversation is None or not self._may_decide(arrival, channel, conversation):
+                continue
+            accounts.add(channel.account_id)
+            channels[channel.id] = channel
+            if conversation.enquiry_id is not None:
+                latest[channel.account_id, conversation.enquiry_id] = channel
+        await self.hall.fetch(latest)
+        agents = {(each.account_id, id_) for each in channels.values() for id_ in agents_of(each)}
+        for (account_id, enquiry_id), channel in latest.items():
+            row = self.hall.known(enquiry_id)
+            agents |= {(account_id, agent_id) for agent_id in agents_concerned(row, channel)}
+        await self.hall.lock(accounts, agents)
+        await self.hall.foresee_endpoints(
+            {(each.account_id, id_) for each in channels.values() for id_ in endpoints_of(each)}
+        )
+
+    def _may_decide(self, arrival: Arrival, channel: Channel, conversation: Conversation) -> bool:
+        if arrival.event.type not in SPEAKS or arrival.event.standby:
+            return False
+        latest = self.enquiry(conversation)
+        return needs_decision(conversation, latest, channel, now=self.work.now)
 
     async def _conversations_of_statuses(
         self, owned: Iterable[tuple[Arrival, Channel]]
@@ -239,21 +367,39 @@ class Scene:
         return found
 
     async def _find_messages(self, owned: Iterable[tuple[Arrival, Channel]]) -> None:
-        by_source: dict[str, set[str]] = {}
+        by_source: set[tuple[str, str]] = set()
         by_id: dict[str, set[str]] = {}
         for arrival, channel in owned:
-            by_source.setdefault(channel.id, set()).update(arrival.named_messages())
+            by_source |= {(channel.id, name) for name in arrival.named_messages()}
             by_id.setdefault(channel.account_id, set()).update(arrival.named_messages_of_ours())
         for account_id, message_ids in by_id.items():
             if message_ids:
                 found = await find_messages(self.work.connection, account_id, message_ids)
                 for message in found.values():
                     self.remember(message)
-        for channel_id, source_ids in by_source.items():
-            if source_ids:
-                sent = await find_by_source(self.work.connection, channel_id, source_ids)
-                for message in sent.values():
-                    self.remember(self.ours.get(message.id, message))
+        for message in await find_by_source(self.work.connection, by_source):
+            self.remember(self.ours.get(message.id, message))
+
+    async def _find_sent(self, owned: Iterable[tuple[Arrival, Channel]]) -> None:
+        """Read what the marks among these events may cover."""
+        moments: dict[tuple[str, str], datetime | None] = {}
+        for arrival, channel in owned:
+            conversation = self.conversation(channel, arrival)
+            if arrival.event.type not in MARKS or conversation is None:
+                continue
+            place = (conversation.account_id, conversation.id)
+            moment = arrival.watermark()
+            before = moments.get(place, moment)
+            # A message's time, which a mark without a watermark goes by, may be learnt later.
+            if moment is None or before is None:
+                moments[place] = None
+            else:
+                moments[place] = max(moment, before)
+        sent = await find_arrived(
+            self.work.connection, [(*place, moment) for place, moment in moments.items()]
+        )
+        for message in sent:
+            self.remember(self.ours.get(message.id, message))
 
     async def _find_enquiries(self) -> None:
         wanted = {
@@ -263,3 +409,10 @@ class Scene:
         } - self.enquiries.keys()
         if wanted:
             self.enquiries |= await find_enquiries(self.work.connection, wanted)
+
+
+def _is_of_account(arrival: Arrival) -> bool:
+    """Say whether what is told of an event has the account's number, not a conversation's."""
+    if arrival.has_contact:
+        return arrival.event.type == CONTACT
+    return arrival.event.type not in ECHOES_AND_MARKS

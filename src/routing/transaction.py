@@ -1,8 +1,8 @@
 """What happens to records inside one transaction.
 
-Each event has its effect once: its id goes into the inbox with the effect. Status events and
-messages that only continue an enquiry share a transaction; a decision has one of its own, so an
-event that proves to be one ends the batch before it.
+Each event has its effect once: its id goes into the inbox with the effect. Most events share a
+transaction, decisions too: each sees what those before it decided. A few kinds that are rare have
+one of their own, and end the batch before them.
 """
 
 import json
@@ -12,16 +12,12 @@ from datetime import timedelta
 
 from prometheus_client import Counter
 
-from gateway.db.channels import Channel
 from gateway.db.dead_letters import SetAside, headers_as_json, set_aside
-from gateway.db.first_contact import Known
 from gateway.db.inbox import remember_seen
 from gateway.db.parking import count_parked, drop_key_if_empty, lock_key, park
 from gateway.db.unit_of_work import UnitOfWork
-from routing.arrivals import SPEAKS, Arrival, Unreadable, letter_of
-from routing.effects.speaking import is_late
+from routing.arrivals import Arrival, Item, Unreadable, letter_of
 from routing.effects.table import effect_of
-from routing.enquiry_effects import needs_decision
 from routing.ownership import Ended, Foreign, Owned, Verdict, Waiting
 from routing.scene import Scene
 
@@ -54,31 +50,39 @@ class Taker:
     async def around(
         cls, work: UnitOfWork, arrivals: Sequence[Arrival], rules: ParkingRules
     ) -> "Taker":
-        """Read what these events need."""
+        """Read what tells which of these events may share the transaction."""
         return cls(work, await Scene.around(work, arrivals), rules, [], {}, [])
 
-    def is_decision(self, arrival: Arrival) -> bool:
-        """Say whether an event needs a transaction of its own."""
-        if self.scene.must_wait(arrival, self.scene.verdict(arrival)):
-            return True
-        channel = self.scene.channel_of(arrival)
-        if channel is None or not arrival.has_contact:
-            return False
-        known = self.scene.known.get((channel.id, arrival.event.contact_id))
-        return known is None or self._decides(arrival, channel, known)
+    @classmethod
+    async def around_one(cls, work: UnitOfWork, item: Item, rules: ParkingRules) -> "Taker":
+        """Read and lock all that one item needs, for which the transaction then is."""
+        taker = await cls.around(work, [item] if isinstance(item, Arrival) else [], rules)
+        await taker.prepare([item])
+        return taker
 
-    def _decides(self, arrival: Arrival, channel: Channel, known: Known) -> bool:
-        if arrival.event.type == "gateway.message.echoed.v1":
-            # Other hands on the thread take its enquiry.
-            return arrival.own_attempt() is None
-        if arrival.event.type not in SPEAKS or arrival.event.standby or known.blocked:
-            return False
-        conversation = self.work.conversations[known.conversation_id]
-        return not is_late(conversation, arrival) and needs_decision(
-            conversation, self.scene.enquiry(conversation), channel, now=self.work.now
+    def may_share(self, items: Sequence[Item]) -> Sequence[Item]:
+        """Return those of a partition's next items that may share the transaction, from the first.
+
+        None: the first needs one of its own.
+        """
+        for n, item in enumerate(items):
+            if isinstance(item, Arrival) and self.scene.is_alone(item):
+                return items[:n]
+        return items
+
+    async def prepare(self, items: Sequence[Item]) -> None:
+        """Lock and read what the items that the transaction is for need."""
+        await self.scene.set_for(
+            [
+                item
+                for item in items
+                # What waits locks its key first.
+                if isinstance(item, Arrival)
+                and not self.scene.must_wait(item, self.scene.verdict(item))
+            ]
         )
 
-    async def take(self, item: Arrival | Unreadable) -> None:
+    async def take(self, item: Item) -> None:
         """Give one event its effect, let it wait, or set it aside."""
         if isinstance(item, Unreadable):
             self._set_aside(letter_of(item.record, item.reason, account_id=None))
@@ -102,7 +106,7 @@ class Taker:
         for outcome in self._outcomes:
             _EVENTS.labels(outcome=outcome).inc()
 
-    def poison(self, item: Arrival | Unreadable, *, attempts: int) -> None:
+    def poison(self, item: Item, *, attempts: int) -> None:
         """Set a record aside that cannot be done."""
         account_id = None
         if isinstance(item, Arrival):
@@ -111,7 +115,7 @@ class Taker:
 
     def give_up(
         self,
-        item: Arrival | Unreadable,
+        item: Item,
         reason: str,
         *,
         account_id: str | None,
@@ -155,6 +159,7 @@ class Taker:
         if not await lock_key(connection, arrival.key, make=not held):
             # The last event of the key was drained meanwhile: the straight way is free.
             self.scene = await Scene.around(self.work, [arrival])
+            await self.prepare([arrival])
             await self.take(arrival)
             return
         await self.scene.read_owners_again([arrival])

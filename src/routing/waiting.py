@@ -68,12 +68,21 @@ _IN_CHANNEL: Final = text(
 )
 _FIRST_QUEUED: Final = text(
     """
-    SELECT e.id, e.conversation_id, EXISTS (
+    SELECT q.* FROM unnest(CAST(:account_ids AS text[])) AS a(account_id)
+    CROSS JOIN LATERAL (
+      SELECT e.account_id, e.id, e.conversation_id, EXISTS (
         SELECT 1 FROM timers t WHERE t.account_id = e.account_id
         AND t.conversation_id = e.conversation_id AND t.kind = 'admit') AS told
-    FROM enquiries e
-    WHERE e.account_id = :account_id AND e.status = 'open' AND e.queued_at IS NOT NULL
-    ORDER BY e.queued_at, e.id LIMIT 1
+      FROM enquiries e
+      WHERE e.account_id = a.account_id AND e.status = 'open' AND e.queued_at IS NOT NULL
+      ORDER BY e.queued_at, e.id LIMIT 1) AS q
+    """
+)
+_WAITING_SOMEWHERE: Final = text(
+    """
+    SELECT a.account_id FROM unnest(CAST(:account_ids AS text[])) AS a(account_id)
+    WHERE EXISTS (SELECT 1 FROM enquiries e WHERE e.account_id = a.account_id
+                  AND e.status = 'open' AND e.queued_at IS NULL)
     """
 )
 
@@ -133,11 +142,12 @@ async def tell_channel(work: UnitOfWork, account_id: str, channel_id: str) -> No
     await _tell(work, account_id, RE_OFFER_TIMER, conversations, {})
 
 
-async def tell_first_queued(work: UnitOfWork, account_id: str) -> None:
-    """Have the enquiry let in that waits outside longest; the account is locked."""
-    row = (await work.connection.execute(_FIRST_QUEUED, {"account_id": account_id})).one_or_none()
-    if row is not None and not row.told:
-        await _tell(work, account_id, ADMIT_TIMER, [row.conversation_id], {})
+async def tell_first_queued(work: UnitOfWork, account_ids: Collection[str]) -> None:
+    """Have those let in that wait outside longest; the accounts are locked."""
+    rows = await work.connection.execute(_FIRST_QUEUED, {"account_ids": list(account_ids)})
+    for row in rows.all():
+        if not row.told:
+            await _tell(work, row.account_id, ADMIT_TIMER, [row.conversation_id], {})
 
 
 async def close_channel(work: UnitOfWork, account_id: str, channel_id: str) -> int:
@@ -149,10 +159,20 @@ async def close_channel(work: UnitOfWork, account_id: str, channel_id: str) -> i
     return len(conversations)
 
 
-async def first_queued(connection: AsyncConnection, account_id: str) -> str | None:
-    """Return the enquiry that waits outside longest."""
-    row = (await connection.execute(_FIRST_QUEUED, {"account_id": account_id})).one_or_none()
-    return None if row is None else row.id
+async def find_first_queued(
+    connection: AsyncConnection, account_ids: Collection[str]
+) -> dict[str, str]:
+    """Return the enquiry of each account that waits outside longest, where one does."""
+    rows = await connection.execute(_FIRST_QUEUED, {"account_ids": list(account_ids)})
+    return {row.account_id: row.id for row in rows}
+
+
+async def find_where_some_wait(
+    connection: AsyncConnection, account_ids: Collection[str]
+) -> set[str]:
+    """Return those accounts in which an enquiry waits for anybody, inside."""
+    rows = await connection.execute(_WAITING_SOMEWHERE, {"account_ids": list(account_ids)})
+    return set(rows.scalars())
 
 
 async def _in_channel(
@@ -183,4 +203,4 @@ async def _tell(
         )
         for conversation_id in conversation_ids
     ]
-    await write_timers(work, account_id, None, set_=timers)
+    await write_timers(work, set_=timers)

@@ -5,9 +5,11 @@ The last statement of each moves the partition's offset under the owner's epoch:
 wakes up late finds another epoch there, rolls back and lets go. Kafka's own offsets only feed the
 lag metrics.
 
-A batch that fails is done again record by record. A record that fails five times for a reason that
-does not pass, or that kills the process, is set aside; the partition goes on. While the database is
-away, or contended, the partition stands still and tries again.
+Records of several partitions share a transaction when they wait at the same moment. One that fails
+is done again, each partition apart; a partition's batch that fails, record by record. A record that
+fails five times for a reason that does not pass, or that kills the process, is set aside; the
+partition goes on. While the database is away, or contended, the partition stands still and tries
+again.
 
 A process that died may have died of the record that each partition was at, or of something else
 altogether. So a record that was under way at a death stands trial: once its process has lived for
@@ -37,14 +39,18 @@ from gateway.db.partitions import (
     give_partition_back,
     mark_caught_up,
     move_partition,
+    move_partitions,
     suspect_record,
 )
-from gateway.db.unit_of_work import Database
+from gateway.db.unit_of_work import Database, UnitOfWork
 from gateway.domain.partition import PartitionLostError
-from routing.arrivals import Arrival, Unreadable, read_record
+from routing.arrivals import Arrival, Item, read_record
+from routing.convoy import Convoy
 from routing.transaction import ParkingRules, Taker
 
 BATCH_RECORDS: Final = 200
+# One computes while another waits for the database; more would only wait for one another's locks.
+_TRANSACTIONS: Final = 2
 _FAILURES: Final = 5
 # On trial; the death that made it a suspect comes before.
 _DEATHS: Final = 2
@@ -69,14 +75,34 @@ async def _nothing(_point: str) -> None:
     return None
 
 
+class _SomeLostError(PartitionLostError):
+    """Of some partitions whose records share a transaction, somebody else is the owner now."""
+
+
 @dataclass(slots=True)
 class _Partition:
     ownership: Ownership
+    # True where its next records must not share a transaction with those of other partitions.
+    apart: bool = False
     # How many records are still to be done one by one.
     singly: int = 0
     # The record that this owner has noted as the one it may die of, and its deaths so far.
     suspected: int | None = None
     tries: int = 0
+
+
+@dataclass(slots=True)
+class _Portion:
+    """The next records of a partition, and what became of them."""
+
+    held: _Partition
+    items: Sequence[Item]
+    done: int = 0
+    lost: bool = False
+
+    @property
+    def size(self) -> int:
+        return len(self.items)
 
 
 class InboundHandler:
@@ -105,6 +131,7 @@ class InboundHandler:
         self._rules = rules
         self._at = at
         self._partitions: dict[int, _Partition] = {}
+        self._convoy = Convoy(self._travel, at_once=_TRANSACTIONS, most=BATCH_RECORDS)
         self._calm_at = time.monotonic() + calm_seconds
         self._trial = asyncio.Lock()
 
@@ -114,7 +141,7 @@ class InboundHandler:
             ownership = await claim_partition(work.connection, self._topic, partition)
         # A former owner may have died on any record of its last batch.
         singly = BATCH_RECORDS if ownership.unclean else 0
-        self._partitions[partition] = _Partition(ownership, singly)
+        self._partitions[partition] = _Partition(ownership, singly=singly)
         log.info(
             "routing.partition_taken",
             partition=partition,
@@ -211,53 +238,105 @@ class InboundHandler:
             raise PartitionLostError(f"{self._topic}/{partition}")
         return held
 
-    async def _some(self, held: _Partition, items: Sequence[Arrival | Unreadable]) -> int:
+    async def _some(self, held: _Partition, items: Sequence[Item]) -> int:
+        """Do the first of these records; return how many."""
         if held.singly > 0:
-            if held.ownership.suspect_offset == items[0].record.offset:
-                await asyncio.sleep(self._calm_at - time.monotonic())
-                async with self._trial:
-                    await self._alone(held, items[0])
-            else:
-                await self._alone(held, items[0])
+            await self._in_turn(held, items[0])
             held.singly -= 1
             return 1
+        portion = _Portion(held, items[:BATCH_RECORDS])
+        if not held.apart:
+            await self._convoy.ride(portion)
+            if portion.lost:
+                raise PartitionLostError(str(held.ownership.partition))
+            return portion.done
+        async with self._convoy.alone():
+            try:
+                await self._together([portion])
+            except PartitionLostError:
+                raise
+            except Exception as error:
+                if _passes(error):
+                    raise
+                log.warning("routing.batch_failed", error=type(error).__name__)
+                _RETRIES.labels(kind="batch").inc()
+                held.singly = len(portion.items)
+                return 0
+        held.apart = False
+        return portion.done
+
+    async def _in_turn(self, held: _Partition, item: Item) -> None:
+        """Do one record, tried with no other suspect under way where it is one."""
+        if held.ownership.suspect_offset != item.record.offset:
+            async with self._convoy.alone():
+                await self._alone(held, item)
+            return
+        await asyncio.sleep(self._calm_at - time.monotonic())
+        async with self._trial, self._convoy.alone():
+            await self._alone(held, item)
+
+    async def _travel(self, portions: Sequence[_Portion]) -> None:
+        """Do portions of several partitions; when they fail together, each is done apart next."""
         try:
-            return await self._together(held, items[:BATCH_RECORDS])
-        except PartitionLostError:
-            raise
+            await self._together(portions)
         except Exception as error:
+            if isinstance(error, _SomeLostError):
+                # The others are done again without them.
+                return
             if _passes(error):
                 raise
-            log.warning("routing.batch_failed", error=type(error).__name__)
-            _RETRIES.labels(kind="batch").inc()
-            held.singly = min(len(items), BATCH_RECORDS)
-            return 0
+            log.warning(
+                "routing.shared_batch_failed",
+                partitions=len(portions),
+                error=type(error).__name__,
+            )
+            _RETRIES.labels(kind="shared").inc()
+            for portion in portions:
+                portion.held.apart = True
 
-    async def _together(self, held: _Partition, items: Sequence[Arrival | Unreadable]) -> int:
-        """Do as many records as may share a transaction; return how many."""
-        done = 0
+    async def _together(self, portions: Sequence[_Portion]) -> None:
+        """Do as many records of these portions as may share a transaction."""
         async with self._database.unit_of_work() as work:
-            arrivals = [item for item in items if isinstance(item, Arrival)]
+            arrivals = [
+                item for portion in portions for item in portion.items if isinstance(item, Arrival)
+            ]
             taker = await Taker.around(work, arrivals, self._rules)
+            chosen = [_Portion(each.held, taker.may_share(each.items)) for each in portions]
+            if not any(each.items for each in chosen):
+                chosen[0].items = portions[0].items[:1]
+            items = [item for each in chosen for item in each.items]
+            await taker.prepare(items)
             for item in items:
-                decision = isinstance(item, Arrival) and taker.is_decision(item)
-                if decision and done:
-                    break
                 await taker.take(item)
-                done += 1
-                if decision:
-                    break
             await taker.finish()
             await work.flush()
             await self._at("before_move")
-            last = items[done - 1].record
-            await move_partition(work.connection, held.ownership, next_offset=last.offset + 1)
+            await self._move(work, portions, chosen)
             await self._at("before_commit")
         await self._at("after_commit")
         taker.count()
-        return done
+        for portion, part in zip(portions, chosen, strict=True):
+            portion.done = len(part.items)
+            # What needs a transaction of its own gets it in its next turn.
+            portion.held.apart = not part.items
 
-    async def _alone(self, held: _Partition, item: Arrival | Unreadable) -> None:
+    async def _move(
+        self, work: UnitOfWork, portions: Sequence[_Portion], chosen: Sequence[_Portion]
+    ) -> None:
+        lost = await move_partitions(
+            work.connection,
+            [
+                (each.held.ownership, each.items[-1].record.offset + 1)
+                for each in chosen
+                if each.items
+            ],
+        )
+        if lost:
+            for portion in portions:
+                portion.lost = portion.held.ownership.partition in lost
+            raise _SomeLostError(str(sorted(lost)))
+
+    async def _alone(self, held: _Partition, item: Item) -> None:
         """Do one record, or set it aside when it cannot be done."""
         offset = item.record.offset
         await self._suspect(held, offset)
@@ -267,7 +346,7 @@ class InboundHandler:
             return
         for failure in range(1, _FAILURES + 1):
             try:
-                await self._together(held, [item])
+                await self._together([_Portion(held, [item])])
             except (PartitionLostError, asyncio.CancelledError):
                 raise
             except Exception as error:
@@ -292,7 +371,7 @@ class InboundHandler:
             held.tries = await suspect_record(work.connection, held.ownership, offset=offset)
         held.suspected = offset
 
-    async def _poison(self, held: _Partition, item: Arrival | Unreadable, *, attempts: int) -> None:
+    async def _poison(self, held: _Partition, item: Item, *, attempts: int) -> None:
         async with self._database.unit_of_work() as work:
             arrivals = [item] if isinstance(item, Arrival) else []
             taker = await Taker.around(work, arrivals, self._rules)

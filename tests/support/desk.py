@@ -32,6 +32,7 @@ from routing.changes import RoutingChanges
 from routing.engagement import Engagement
 from routing.enquiries import Actor, Enquiry
 from routing.enquiry_effects import on_contact_message, on_page_inbox_message
+from routing.hall import Hall
 from routing.repository import get_enquiries, get_timeline
 from routing.rules import validate_routing
 from routing.timers import TimerWorker
@@ -153,7 +154,7 @@ class Desk:
             if not late:
                 conversation.last_inbound_at = occurred_at
             message.enquiry_id = await on_contact_message(
-                work, conversation, channel, message, late=late, parked=parked
+                Hall(work), conversation, channel, message, late=late, parked=parked
             )
             await insert_messages(work.connection, [message])
             return message.enquiry_id
@@ -215,7 +216,7 @@ class Desk:
                 sent_at=work.now,
             )
             await insert_messages(work.connection, [message])
-            await on_page_inbox_message(work, conversation, channel)
+            await on_page_inbox_message(Hall(work), conversation, channel)
 
     async def accept(self, enquiry_id: str, agent_id: str) -> Enquiry:
         async with self.database.unit_of_work() as work:

@@ -1,11 +1,12 @@
 """Meets a contact: finds or makes the contact and the one conversation with it on a channel."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 from sqlalchemy import select, text, update
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.contracts.moments import rfc3339
 from gateway.db.channels import Channel
@@ -36,6 +37,24 @@ class Known:
     conversation_id: str
 
 
+@dataclass(frozen=True, slots=True)
+class Stranger:
+    """Somebody whom the gateway meets for the first time.
+
+    `partition` is that of the inbound topic which carries the contact's events.
+    """
+
+    channel: Channel
+    source_contact_id: str
+    partition: int
+    profile: Mapping[str, Any]
+
+    @property
+    def pair(self) -> tuple[str, str]:
+        """The channel and the source's id of the contact."""
+        return self.channel.id, self.source_contact_id
+
+
 # One by one: taken together, all contacts of a busy channel might be read to find a few.
 _FIND: Final = text(
     """
@@ -52,21 +71,35 @@ _FIND: Final = text(
       AND v.contact_id = c.id
     """
 )
-_MAKE_CONTACT: Final = text(
+# In the order of the index, so that two who meet the same strangers wait for one another in turn.
+_MAKE_CONTACTS: Final = text(
     """
     INSERT INTO contacts (account_id, id, channel_id, source_contact_id, name, first_name,
                           last_name, email, phone, avatar_url, locale, attributes, created_at,
                           updated_at)
-    VALUES (:account_id, :id, :channel_id, :source_contact_id, :name, :first_name, :last_name,
-            :email, :phone, :avatar_url, :locale, CAST(:attributes AS jsonb), :now, :now)
+    SELECT r.*, :now, :now FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS r(
+      account_id text, id text, channel_id text, source_contact_id text, name text,
+      first_name text, last_name text, email text, phone text, avatar_url text, locale text,
+      attributes jsonb)
+    ORDER BY r.account_id, r.channel_id, r.source_contact_id
     ON CONFLICT (account_id, channel_id, source_contact_id) DO NOTHING
+    RETURNING id
     """
 )
-_MAKE_CONVERSATION: Final = text(
+_MAKE_CONVERSATIONS: Final = text(
     """
     INSERT INTO conversations (account_id, id, channel_id, contact_id, inbound_partition,
                                created_at)
-    VALUES (:account_id, :id, :channel_id, :contact_id, :partition, :now)
+    SELECT r.*, :now FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS r(
+      account_id text, id text, channel_id text, contact_id text, inbound_partition integer)
+    """
+)
+_LOCK_CONTACTS: Final = text(
+    """
+    SELECT 1 FROM contacts
+    WHERE (account_id, id) IN (
+      SELECT * FROM unnest(CAST(:account_ids AS text[]), CAST(:ids AS text[])))
+    ORDER BY id FOR UPDATE
     """
 )
 _RENAME: Final = text(
@@ -120,11 +153,36 @@ async def meet(
     pair = (channel.id, source_contact_id)
     known = (await find_known(work, [pair])).get(pair)
     if known is None:
-        await _make(work, channel, source_contact_id, partition=partition, profile=profile or {})
-        # Somebody else may have met the contact at the same moment; then theirs counts.
-        known = (await find_known(work, [pair]))[pair]
+        stranger = Stranger(channel, source_contact_id, partition, profile or {})
+        known = (await meet_strangers(work, [stranger]))[pair]
     locked = await lock_conversations(work, [known.conversation_id], account_id=channel.account_id)
     return known, locked[known.conversation_id]
+
+
+async def meet_strangers(
+    work: UnitOfWork, strangers: Sequence[Stranger]
+) -> dict[tuple[str, str], Known]:
+    """Make contacts that were not known a moment ago, with their conversations.
+
+    Those that are made here are locked; where somebody else met one at the same moment, theirs
+    counts, and its conversation has yet to be locked. To be called before any lock is taken: an
+    insert waits for who inserts the same.
+    """
+    rows = [_stranger_row(each) for each in strangers]
+    made = set(
+        (
+            await work.connection.execute(
+                _MAKE_CONTACTS, {"rows": json.dumps(rows), "now": work.now}
+            )
+        ).scalars()
+    )
+    found = {}
+    for stranger, row in zip(strangers, rows, strict=True):
+        if row["id"] in made:
+            found[stranger.pair] = _make_conversation(work, stranger, row)
+    await _write_conversations(work, [each.conversation_id for each in found.values()])
+    missing = [each.pair for each in strangers if each.pair not in found]
+    return found | await find_known(work, missing)
 
 
 async def rename_contact(
@@ -147,6 +205,17 @@ async def rename_contact(
             "partition": partition,
         },
     )
+
+
+async def lock_contacts(
+    connection: AsyncConnection, contacts_of: Collection[tuple[str, str]]
+) -> None:
+    """Lock contacts, each named with its account, in the order of their ids."""
+    if contacts_of:
+        account_ids, contact_ids = zip(*contacts_of, strict=True)
+        await connection.execute(
+            _LOCK_CONTACTS, {"account_ids": list(account_ids), "ids": list(contact_ids)}
+        )
 
 
 async def update_profile(
@@ -202,64 +271,62 @@ def contact_resource(row: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-async def _make(
-    work: UnitOfWork,
-    channel: Channel,
-    source_contact_id: str,
-    *,
-    partition: int,
-    profile: Mapping[str, Any],
-) -> None:
-    contact_id = ids.new_id(ids.CONTACT)
-    given = {name: profile.get(name) for name in PROFILE_FIELDS}
-    attributes = profile.get("attributes") or {}
-    result = await work.connection.execute(
-        _MAKE_CONTACT,
-        given
-        | {
-            "account_id": channel.account_id,
-            "id": contact_id,
-            "channel_id": channel.id,
-            "source_contact_id": source_contact_id,
-            "attributes": json.dumps(attributes),
-            "now": work.now,
-        },
+def _stranger_row(stranger: Stranger) -> dict[str, Any]:
+    profile = stranger.profile
+    return {
+        "account_id": stranger.channel.account_id,
+        "id": ids.new_id(ids.CONTACT),
+        "channel_id": stranger.channel.id,
+        "source_contact_id": stranger.source_contact_id,
+        **{name: profile.get(name) for name in PROFILE_FIELDS},
+        "attributes": profile.get("attributes") or {},
+    }
+
+
+def _make_conversation(work: UnitOfWork, stranger: Stranger, row: Mapping[str, Any]) -> Known:
+    """Begin the conversation with a contact that was just made, and tell of the contact."""
+    conversation = Conversation(
+        account_id=row["account_id"],
+        id=ids.new_id(ids.CONVERSATION),
+        channel_id=row["channel_id"],
+        contact_id=row["id"],
+        inbound_partition=stranger.partition,
+        created_at=work.now,
     )
-    if result.rowcount == 0:
-        return
-    conversation_id = ids.new_id(ids.CONVERSATION)
-    await work.connection.execute(
-        _MAKE_CONVERSATION,
-        {
-            "account_id": channel.account_id,
-            "id": conversation_id,
-            "channel_id": channel.id,
-            "contact_id": contact_id,
-            "partition": partition,
-            "now": work.now,
-        },
-    )
+    conversation.remember()
+    work.conversations[conversation.id] = conversation
+    resource = contact_resource({**row, "blocked_at": None, "created_at": work.now})
     work.announce(
         NewEvent(
             type="gateway.contact.created.v1",
-            account_id=channel.account_id,
-            channel_id=channel.id,
+            account_id=row["account_id"],
+            channel_id=row["channel_id"],
             occurred_at=work.now,
-            data={
-                "contact": contact_resource(
-                    {
-                        "id": contact_id,
-                        "channel_id": channel.id,
-                        "source_contact_id": source_contact_id,
-                        **given,
-                        "attributes": attributes,
-                        "blocked_at": None,
-                        "created_at": work.now,
-                    }
-                )
-            },
+            data={"contact": resource},
         )
     )
+    return Known(
+        contact_id=row["id"],
+        name=_text_or_none(row["name"]),
+        blocked=False,
+        conversation_id=conversation.id,
+    )
+
+
+async def _write_conversations(work: UnitOfWork, conversation_ids: Sequence[str]) -> None:
+    if not conversation_ids:
+        return
+    rows = [
+        {
+            "account_id": conversation.account_id,
+            "id": conversation.id,
+            "channel_id": conversation.channel_id,
+            "contact_id": conversation.contact_id,
+            "inbound_partition": conversation.inbound_partition,
+        }
+        for conversation in map(work.conversations.__getitem__, conversation_ids)
+    ]
+    await work.connection.execute(_MAKE_CONVERSATIONS, {"rows": json.dumps(rows), "now": work.now})
 
 
 def _text_or_none(value: object) -> str | None:

@@ -1,25 +1,17 @@
-"""Delivery and read marks: those that wait for their message, and what a watermark covers."""
+"""Delivery and read marks that wait for their message."""
 
-from collections.abc import Collection
 from datetime import datetime, timedelta
 from typing import Final
 
-from sqlalchemy import delete, select, text
+from sqlalchemy import delete, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.db.arrays import among
 from gateway.db.channels import Channel
-from gateway.db.conversations import Conversation
-from gateway.db.messages import Message, find_messages
-from gateway.db.tables import messages, pending_marks
-from gateway.domain.message import MessageStatus
+from gateway.db.messages import Message
+from gateway.db.tables import pending_marks
 
 KEPT: Final = timedelta(hours=24)
-
-# Literals, as in the index of what a watermark may move: a plan for any values could not use it.
-_MAY_MOVE: Final = text(
-    "messages.status IN ('sent', 'delivered') AND messages.direction = 'outbound'"
-)
 
 _ADD: Final = text(
     """
@@ -69,28 +61,3 @@ async def take_marks(connection: AsyncConnection, message: Message) -> dict[str,
         .returning(pending_marks.c.kind, pending_marks.c.at)
     )
     return {row.kind: row.at for row in await connection.execute(statement)}
-
-
-async def find_covered(
-    connection: AsyncConnection,
-    conversation: Conversation,
-    watermark: datetime,
-    statuses: Collection[MessageStatus],
-) -> list[Message]:
-    """Return the outbound messages in these states that a watermark covers, oldest first.
-
-    The states are `sent` and `delivered`; no others are found. Compared is the platform's time of a
-    message, at or before the watermark.
-    """
-    statement = select(messages.c.id).where(
-        messages.c.account_id == conversation.account_id,
-        messages.c.conversation_id == conversation.id,
-        _MAY_MOVE,
-        among(messages.c.status, statuses),
-        messages.c.platform_at <= watermark,
-    )
-    found = (await connection.execute(statement)).scalars().all()
-    if not found:
-        return []
-    covered = await find_messages(connection, conversation.account_id, found)
-    return sorted(covered.values(), key=lambda message: message.sequence)

@@ -11,8 +11,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from gateway.db.messages import Message
 
 _TYPES: Final = {
+    "content": "jsonb",
     "error": "jsonb",
     "possibly_duplicate": "boolean",
+    "reactions": "jsonb",
     "sequence": "bigint",
     "source_message_id": "text",
     "status": "text",

@@ -1,7 +1,7 @@
 """Messages: reading, inserting and changing their rows."""
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field, fields
 from datetime import datetime
 from typing import Any, Final, Literal
@@ -74,6 +74,29 @@ _INSERT: Final = text(
 )
 
 
+_OF_MESSAGE: Final = ", ".join(f"m.{name}" for name in _COLUMNS)
+# Both directions are named, so that the index answers.
+_BY_SOURCE: Final = text(
+    f"""
+    SELECT {_OF_MESSAGE}
+    FROM unnest(CAST(:channel_ids AS text[]), CAST(:source_ids AS text[]))
+      AS r(channel_id, source_message_id)
+    JOIN messages m ON m.channel_id = r.channel_id AND m.direction IN ('inbound', 'outbound')
+      AND m.source_message_id = r.source_message_id
+    """  # noqa: S608 - constant column names
+)
+_ARRIVED: Final = text(
+    f"""
+    SELECT {_OF_MESSAGE}
+    FROM unnest(CAST(:account_ids AS text[]), CAST(:ids AS text[]),
+                CAST(:moments AS timestamptz[])) AS r(account_id, conversation_id, moment)
+    JOIN messages m ON m.account_id = r.account_id AND m.conversation_id = r.conversation_id
+      AND m.direction = 'outbound' AND m.status IN ('sent', 'delivered')
+      AND m.platform_at <= COALESCE(r.moment, 'infinity')
+    """  # noqa: S608 - constant column names
+)
+
+
 async def insert_messages(connection: AsyncConnection, rows: Sequence[Message]) -> None:
     """Insert messages.
 
@@ -113,21 +136,36 @@ async def find_messages_by_id(
 
 
 async def find_by_source(
-    connection: AsyncConnection,
-    channel_id: str,
-    source_message_ids: Iterable[str],
-    *,
-    direction: Direction | None = None,
-) -> dict[tuple[Direction, str], Message]:
-    """Return messages of a channel by direction and the platform's id of them."""
-    # Both directions are named, as they come before the platform's ids in the index.
-    statement = _SELECT.where(
-        messages.c.channel_id == channel_id,
-        among(messages.c.direction, Direction if direction is None else [direction]),
-        among(messages.c.source_message_id, source_message_ids),
+    connection: AsyncConnection, named: Collection[tuple[str, str]]
+) -> list[Message]:
+    """Return messages of either direction, named by their channel and the platform's id of them."""
+    if not named:
+        return []
+    rows = await connection.execute(
+        _BY_SOURCE,
+        {
+            "channel_ids": [channel_id for channel_id, _ in named],
+            "source_ids": [source_id for _, source_id in named],
+        },
     )
-    found = [_of(row) for row in await connection.execute(statement)]
-    return {(row.direction, row.source_message_id or ""): row for row in found}
+    return [_of(row) for row in rows]
+
+
+async def find_arrived(
+    connection: AsyncConnection, conversations: Collection[tuple[str, str, datetime | None]]
+) -> list[Message]:
+    """Return what was sent in conversations up to a moment, and is not read as far as is known.
+
+    Each is named by its account and id. The moment is compared with the platform's time of a
+    message; without one, all count.
+    """
+    if not conversations:
+        return []
+    accounts, ids, moments = zip(*conversations, strict=True)
+    rows = await connection.execute(
+        _ARRIVED, {"account_ids": list(accounts), "ids": list(ids), "moments": list(moments)}
+    )
+    return [_of(row) for row in rows]
 
 
 async def find_conversations_of(

@@ -1,5 +1,6 @@
 """Who owns a partition of the inbound topic, how far it has come, and the fence between owners."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -43,6 +44,24 @@ _MOVE: Final = text(
     """
     UPDATE partition_owners SET next_offset = :next_offset, suspect_offset = NULL, tries = 0
     WHERE topic = :topic AND partition = :partition AND epoch = :epoch
+    """
+)
+# In their order, as somebody else may be moving some of them.
+_MOVE_ALL: Final = text(
+    """
+    WITH mine AS (
+      SELECT o.topic, o.partition, r.next_offset
+      FROM unnest(CAST(:topics AS text[]), CAST(:partitions AS integer[]),
+                  CAST(:epochs AS bigint[]), CAST(:next_offsets AS bigint[]))
+        AS r(topic, partition, epoch, next_offset)
+      JOIN partition_owners o
+        ON o.topic = r.topic AND o.partition = r.partition AND o.epoch = r.epoch
+      ORDER BY o.topic, o.partition FOR NO KEY UPDATE OF o
+    )
+    UPDATE partition_owners o
+    SET next_offset = mine.next_offset, suspect_offset = NULL, tries = 0
+    FROM mine WHERE o.topic = mine.topic AND o.partition = mine.partition
+    RETURNING o.partition
     """
 )
 _SUSPECT: Final = text(
@@ -95,6 +114,26 @@ async def move_partition(
     result = await connection.execute(_MOVE, _key(ownership) | {"next_offset": next_offset})
     if result.rowcount == 0:
         raise PartitionLostError(f"{ownership.topic}/{ownership.partition}")
+
+
+async def move_partitions(
+    connection: AsyncConnection, moves: Sequence[tuple[Ownership, int]]
+) -> set[int]:
+    """Write how far partitions of a topic have come; the last statement of a transaction.
+
+    Returns those that somebody else owns now; if there are any, the transaction must be rolled
+    back.
+    """
+    result = await connection.execute(
+        _MOVE_ALL,
+        {
+            "topics": [ownership.topic for ownership, _ in moves],
+            "partitions": [ownership.partition for ownership, _ in moves],
+            "epochs": [ownership.epoch for ownership, _ in moves],
+            "next_offsets": [next_offset for _, next_offset in moves],
+        },
+    )
+    return {ownership.partition for ownership, _ in moves} - set(result.scalars())
 
 
 async def suspect_record(connection: AsyncConnection, ownership: Ownership, *, offset: int) -> int:

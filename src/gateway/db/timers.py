@@ -9,7 +9,7 @@ import json
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -50,14 +50,19 @@ class NewTimer:
     data: dict[str, Any] = field(default_factory=dict)
 
 
+# An account, a conversation of it, and a kind of timer.
+Cleared: TypeAlias = tuple[str, str, str]
+
 _COLUMNS: Final = "account_id, id, shard, kind, conversation_id, subject_id, due_at, version, data"
 
-# One statement cannot change a row twice, so whoever calls never sets what it clears.
 _WRITE: Final = text(
     """
     WITH cleared AS (
-      DELETE FROM timers WHERE account_id = :account_id AND conversation_id = :conversation_id
-      AND kind = ANY(:cleared)
+      DELETE FROM timers t
+      USING unnest(CAST(:account_ids AS text[]), CAST(:conversation_ids AS text[]),
+                   CAST(:kinds AS text[])) AS c(account_id, conversation_id, kind)
+      WHERE t.account_id = c.account_id AND t.conversation_id = c.conversation_id
+        AND t.kind = c.kind
     )
     INSERT INTO timers (account_id, id, shard, kind, conversation_id, subject_id, due_at, data)
     SELECT * FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS r(
@@ -87,6 +92,15 @@ _FIND: Final = text(
 _TAKE: Final = text(
     "DELETE FROM timers WHERE account_id = :account_id AND id = :id AND version = :version"
 )
+_TAKE_ALL: Final = text(
+    """
+    DELETE FROM timers t
+    USING unnest(CAST(:account_ids AS text[]), CAST(:ids AS text[]), CAST(:versions AS integer[]))
+      AS r(account_id, id, version)
+    WHERE t.account_id = r.account_id AND t.id = r.id AND t.version = r.version
+    RETURNING t.id
+    """
+)
 _PUT_OFF: Final = text(
     """
     UPDATE timers SET due_at = :due_at, data = CAST(:data AS jsonb), version = version + 1
@@ -114,7 +128,7 @@ async def set_timer(
         conversation_id=conversation_id,
         data=data or {},
     )
-    await write_timers(work, account_id, conversation_id, set_=[timer])
+    await write_timers(work, set_=[timer])
 
 
 async def clear_timer(work: UnitOfWork, *, account_id: str, kind: str, subject_id: str) -> None:
@@ -126,24 +140,24 @@ async def clear_timer(work: UnitOfWork, *, account_id: str, kind: str, subject_i
 
 async def write_timers(
     work: UnitOfWork,
-    account_id: str,
-    conversation_id: str | None,
     *,
     set_: Collection[NewTimer] = (),
-    cleared: Collection[str] = (),
+    cleared: Collection[Cleared] = (),
 ) -> None:
-    """Set timers, and clear all of a conversation's of some other kinds, in one statement."""
-    if not set_ and not cleared:
-        return
-    await work.connection.execute(
-        _WRITE,
-        {
-            "account_id": account_id,
-            "conversation_id": conversation_id,
-            "cleared": list(cleared),
-            "rows": json.dumps([_row(timer) for timer in set_]),
-        },
-    )
+    """Clear all timers of some kinds of conversations, then set some, mostly in one statement."""
+    # One statement cannot change a row twice.
+    both = {(timer.account_id, timer.conversation_id, timer.kind) for timer in set_} & set(cleared)
+    for timers, gone in [((), cleared), (set_, ())] if both else [(set_, cleared)]:
+        if timers or gone:
+            await work.connection.execute(
+                _WRITE,
+                {
+                    "account_ids": [account_id for account_id, _, _ in gone],
+                    "conversation_ids": [conversation_id for _, conversation_id, _ in gone],
+                    "kinds": [kind for _, _, kind in gone],
+                    "rows": json.dumps([_row(timer) for timer in timers]),
+                },
+            )
     soon = [timer for timer in set_ if timer.due_at <= work.now + _WAKE_WITHIN]
     if soon:
         work.wake(_TOPIC, {_shard(timer) for timer in soon})
@@ -178,6 +192,19 @@ async def take_timer(work: UnitOfWork, timer: Timer) -> bool:
         _TAKE, {"account_id": timer.account_id, "id": timer.id, "version": timer.version}
     )
     return bool(result.rowcount)
+
+
+async def take_timers(work: UnitOfWork, timers: Collection[Timer]) -> set[str]:
+    """Delete timers that fire; return the ids of those that are neither moved nor gone."""
+    rows = await work.connection.execute(
+        _TAKE_ALL,
+        {
+            "account_ids": [timer.account_id for timer in timers],
+            "ids": [timer.id for timer in timers],
+            "versions": [timer.version for timer in timers],
+        },
+    )
+    return set(rows.scalars())
 
 
 async def put_off(work: UnitOfWork, timer: Timer, *, until: datetime, data: dict[str, Any]) -> None:

@@ -1,13 +1,16 @@
 """One transaction: what it reads and changes, and what it tells the outside when it commits."""
 
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from gateway.clock import Clock
 from gateway.db.conversations import Conversation, save_conversations
+from gateway.db.message_batches import change_messages
+from gateway.db.messages import Message, change_message
 from gateway.db.outbox import NewDelivery, NewEvent, write_deliveries, write_events
 from gateway.db.secrets import KeyRing
 from gateway.domain.shards import shard_of
@@ -18,8 +21,9 @@ Wake = Callable[[str, Iterable[int]], None]
 class UnitOfWork:
     """A transaction with what it will announce.
 
-    Locks are taken in the order conversations (by id) → account → channel counters → agents (by
-    id) → timers, and no transaction touches a conversation that it did not lock first.
+    Locks are taken in the order new contacts (by key) → conversations → accounts → channel counters
+    → agents → timers, several of a kind by id, and no transaction touches a conversation that it
+    did not lock first.
 
     Attributes:
         connection: Where repositories run their statements.
@@ -32,6 +36,9 @@ class UnitOfWork:
         self.now = now
         self.keyring = keyring
         self.conversations: dict[str, Conversation] = {}
+        # True: changes of messages are gathered and written together, by `write_messages`.
+        self.gathers = False
+        self._changes: dict[str, tuple[Message, dict[str, Any]]] = {}
         self._events: list[NewEvent] = []
         self._deliveries: list[NewDelivery] = []
         self._woken: dict[str, set[int]] = {}
@@ -39,6 +46,11 @@ class UnitOfWork:
     def announce(self, event: NewEvent) -> None:
         """Write an event with this transaction, and its deliveries to those who subscribed."""
         self._events.append(event)
+
+    @property
+    def announced(self) -> Sequence[NewEvent]:
+        """The events that are not written yet."""
+        return self._events
 
     def deliver(self, delivery: NewDelivery) -> None:
         """Write a delivery with this transaction."""
@@ -48,8 +60,27 @@ class UnitOfWork:
         """Wake workers once this transaction has committed."""
         self._woken.setdefault(topic, set()).update(shards)
 
+    async def change_message(
+        self,
+        message: Message,
+        **changes: Any,  # noqa: ANN401 - column values
+    ) -> None:
+        """Change a message of a locked conversation: the object now, its row by the end."""
+        if not self.gathers:
+            await change_message(self.connection, message, **changes)
+            return
+        self._changes.setdefault(message.id, (message, {}))[1].update(changes)
+        for name, value in changes.items():
+            setattr(message, name, value)
+
+    async def write_messages(self) -> None:
+        """Write the changes of messages gathered so far; before anything that reads them back."""
+        changes, self._changes = self._changes, {}
+        await change_messages(self.connection, list(changes.values()))
+
     async def flush(self) -> None:
         """Write what was announced so far; called at the end, and by who must read it back."""
+        await self.write_messages()
         await save_conversations(self.connection, self.conversations.values())
         events, self._events = self._events, []
         deliveries, self._deliveries = self._deliveries, []

@@ -14,7 +14,7 @@ from gateway.db.conversations import Conversation
 from gateway.db.deliveries import Delivery, lock_open_deliveries, save_deliveries
 from gateway.db.held_deliveries import cancel_deliveries, hold_deliveries, release_deliveries
 from gateway.db.lanes import promote_lanes
-from gateway.db.messages import Message, change_message
+from gateway.db.messages import Message
 from gateway.db.unit_of_work import UnitOfWork
 from gateway.domain.delivery import DeliveryStatus
 from gateway.domain.message import MessageStatus
@@ -144,7 +144,7 @@ async def _note_echo(
     newly_known = message.source_message_id is None and mid is not None
     if newly_known:
         changes["source_message_id"] = mid
-    await change_message(work.connection, message, **changes)
+    await work.change_message(message, **changes)
     if newly_known:
         await catch_up_marks(work, conversation, message)
 

@@ -12,7 +12,7 @@ from typing import Any, Final
 from gateway.db.conversations import Conversation
 from gateway.db.marks import take_marks
 from gateway.db.message_batches import change_messages, take_all_marks
-from gateway.db.messages import Message, change_message
+from gateway.db.messages import Message
 from gateway.db.outbox import NewEvent
 from gateway.db.unit_of_work import UnitOfWork
 from gateway.domain.message import ARROWS, MessageStatus, may_move
@@ -45,7 +45,7 @@ async def move_message(
     """
     source = message.status
     _check_arrow(message, target)
-    await change_message(work.connection, message, status=target, **changes)
+    await work.change_message(message, status=target, **changes)
     _announce_move(work, conversation, message, source, occurred_at=occurred_at)
     if target is MessageStatus.SENT:
         await catch_up_marks(work, conversation, message)

@@ -3,7 +3,7 @@
 from typing import Any
 
 from gateway.db.channels import Channel
-from gateway.db.messages import Message, change_message
+from gateway.db.messages import Message
 from gateway.messaging.transitions import announce_message
 from routing.arrivals import Arrival
 from routing.effects.passing import pass_on
@@ -13,7 +13,7 @@ from routing.scene import Scene
 async def receive_edit(scene: Scene, channel: Channel, arrival: Arrival) -> None:
     """Give a message its new text; an edit older than the one it has changes nothing."""
     data = arrival.event.data
-    message = await _written(scene, channel, data["message_id"])
+    message = scene.named(channel, data["message_id"])
     if message is None:
         await pass_on(scene, channel, arrival)
         return
@@ -34,7 +34,7 @@ async def receive_edit(scene: Scene, channel: Channel, arrival: Arrival) -> None
 
 async def receive_unsent(scene: Scene, channel: Channel, arrival: Arrival) -> None:
     """Delete what a message said, as the platform requires when it was taken back."""
-    message = await _written(scene, channel, arrival.event.data["message_id"])
+    message = scene.named(channel, arrival.event.data["message_id"])
     if message is None:
         await pass_on(scene, channel, arrival)
         return
@@ -51,11 +51,6 @@ async def receive_unsent(scene: Scene, channel: Channel, arrival: Arrival) -> No
     )
 
 
-async def _written(scene: Scene, channel: Channel, message_id: str) -> Message | None:
-    await scene.settle()
-    return scene.named(channel, message_id)
-
-
 async def _change(
     scene: Scene,
     channel: Channel,
@@ -67,7 +62,7 @@ async def _change(
     _, conversation = await scene.meet(channel, arrival)
     if message.conversation_id != conversation.id:
         return
-    await change_message(scene.work.connection, message, **changes)
+    await scene.work.change_message(message, **changes)
     announce_message(
         scene.work,
         conversation,

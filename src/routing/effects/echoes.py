@@ -87,7 +87,6 @@ async def _other_hands(scene: Scene, channel: Channel, arrival: Arrival) -> None
         sequence=message.sequence,
         traceparent=event.traceparent,
     )
-    await scene.settle()
     await catch_up_marks(scene.work, conversation, message)
     if event.data.get("app_id") == channel.meta_app_id or is_late(conversation, arrival):
         return
@@ -97,4 +96,4 @@ async def _other_hands(scene: Scene, channel: Channel, arrival: Arrival) -> None
 async def _hand_over(scene: Scene, channel: Channel, arrival: Arrival) -> None:
     _, conversation = await scene.meet(channel, arrival)
     set_thread_owner(scene.work, conversation, ThreadOwner.PAGE_INBOX, arrival)
-    await on_page_inbox_message(scene.work, conversation, channel)
+    await on_page_inbox_message(scene.hall, conversation, channel)

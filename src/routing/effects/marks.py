@@ -4,11 +4,9 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Final
 
-from gateway.contracts.moments import from_rfc3339
 from gateway.db.channels import Channel
 from gateway.db.conversations import Conversation
-from gateway.db.marks import find_covered, keep_mark
-from gateway.db.messages import change_message
+from gateway.db.marks import keep_mark
 from gateway.domain.message import Direction, MessageStatus, may_move
 from gateway.messaging.settlement import settle_from_status
 from gateway.messaging.transitions import (
@@ -30,7 +28,7 @@ async def receive_delivery(scene: Scene, channel: Channel, arrival: Arrival) -> 
     if conversation is None:
         return
     data = arrival.event.data
-    at = _watermark(data.get("watermark")) or arrival.event.occurred_at
+    at = arrival.watermark() or arrival.event.occurred_at
     await _mark_named(scene, channel, conversation, data.get("message_ids") or (), "delivered", at)
     if data.get("watermark") is not None:
         await raise_watermark(scene, conversation, "delivered", at)
@@ -42,7 +40,7 @@ async def receive_read(scene: Scene, channel: Channel, arrival: Arrival) -> None
     if conversation is None:
         return
     data = arrival.event.data
-    at = _watermark(data.get("watermark"))
+    at = arrival.watermark()
     message_id = data.get("message_id")
     if message_id is not None:
         read_at = arrival.event.occurred_at
@@ -92,8 +90,7 @@ async def receive_reaction(scene: Scene, channel: Channel, arrival: Arrival) -> 
             "reaction": data.get("reaction"),
             "emoji": data.get("emoji"),
         }
-    await scene.settle()
-    await change_message(scene.work.connection, message, reactions=reactions)
+    await scene.work.change_message(message, reactions=reactions)
     announce_message(
         scene.work,
         conversation,
@@ -114,13 +111,12 @@ async def raise_watermark(
     if before is not None and at <= before:
         return
     setattr(conversation, field, at)
-    await scene.settle()
-    statuses = [MessageStatus.SENT]
+    statuses = {MessageStatus.SENT}
     if kind == "read":
-        statuses.append(MessageStatus.DELIVERED)
-    for message in await find_covered(scene.work.connection, conversation, at, statuses):
-        await mark_message(scene.work, conversation, message, kind, at=at)
-        scene.remember(message)
+        statuses.add(MessageStatus.DELIVERED)
+    for message in scene.sent_before(conversation, at):
+        if message.status in statuses:
+            await mark_message(scene.work, conversation, message, kind, at=at)
 
 
 async def _mark_named(
@@ -139,7 +135,3 @@ async def _mark_named(
             await keep_mark(
                 scene.work.connection, channel, message_id, kind, at=at, now=scene.work.now
             )
-
-
-def _watermark(value: str | None) -> datetime | None:
-    return None if value is None else from_rfc3339(value)

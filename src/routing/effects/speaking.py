@@ -12,7 +12,7 @@ from gateway.domain.message import AuthorKind, Direction, MessageStatus
 from gateway.messaging.transitions import announce_message
 from routing.arrivals import Arrival
 from routing.effects.thread_owner import set_thread_owner
-from routing.enquiry_effects import needs_decision, on_contact_message
+from routing.enquiry_effects import on_contact_message
 from routing.scene import Scene
 
 # Said elsewhere in the message's row or resource.
@@ -81,7 +81,7 @@ async def _speak(
         event_type,
         occurred_at=event.occurred_at,
         sequence=message.sequence,
-        also_to=await scene.listeners(message.enquiry_id),
+        also_to=scene.listeners(message.enquiry_id),
         traceparent=event.traceparent,
         **further,
     )
@@ -98,19 +98,16 @@ async def _enquiry_of(
     # A blocked contact and a thread that another app holds are heard, and open nothing.
     if known.blocked or arrival.event.standby:
         return None
-    latest = scene.enquiry(conversation)
-    alone = not message.late and needs_decision(conversation, latest, channel, now=scene.work.now)
     enquiry_id = await on_contact_message(
-        scene.work,
+        scene.hall,
         conversation,
         channel,
         message,
         late=message.late,
         parked=arrival.parked,
-        enquiry=latest,
+        enquiry=scene.enquiry(conversation),
     )
-    if enquiry_id is not None and alone:
-        scene.decided.add(enquiry_id)
+    scene.note_decided(enquiry_id)
     return enquiry_id
 
 
