@@ -10,7 +10,17 @@ from typing import Final
 
 from benchmarks import figures
 
-PARTS: Final = ("normalise", "ingress", "routing", "relay", "sending", "latency", "memory", "hostile")
+PARTS: Final = (
+    "normalise",
+    "ingress",
+    "routing",
+    "relay",
+    "sending",
+    "latency",
+    "recovery",
+    "memory",
+    "hostile",
+)
 # Measured only where they are named.
 LONG: Final = frozenset({"memory"})
 TOOLS: Final = ("report", "profile")
