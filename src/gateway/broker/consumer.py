@@ -36,7 +36,11 @@ _CLOSE_SECONDS: Final = 5.0
 # How long a batch may still run when its partition is taken away.
 _REVOKE_SECONDS: Final = 5.0
 _GIVE_BACK_SECONDS: Final = 2.0
+# A poll returns as soon as there is something, so this is how late it may see that it is to end.
 _POLL_MILLISECONDS: Final = 200
+# A broker answers a fetch as soon as there is something, or after so long. A partition that is
+# read again after a pause waits for the answer to the fetch before: longer costs latency there,
+# shorter costs requests of idle consumers.
 _FETCH_WAIT_MILLISECONDS: Final = 100
 _COMMIT_SECONDS: Final = 5.0
 _CALL_SECONDS: Final = 5.0

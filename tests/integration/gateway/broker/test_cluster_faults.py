@@ -122,12 +122,17 @@ async def writing(producer):
             run.over = True
 
 
-async def read_all(run, handler):
+async def read_all(run, *handlers):
+    """Wait until handlers have seen as many different records as were acknowledged."""
     total = sum(run.acknowledged.values())
-    async with asyncio.timeout(60), handler.changed:
-        await handler.changed.wait_for(
-            lambda: len({(r.key, r.value) for rs in handler.handled.values() for r in rs}) >= total
-        )
+
+    def seen():
+        every = (records for handler in handlers for records in handler.handled.values())
+        return len({(record.key, record.value) for records in every for record in records})
+
+    # What others handle the last of them sees when it is told that it has caught up.
+    async with asyncio.timeout(60), handlers[-1].changed:
+        await handlers[-1].changed.wait_for(lambda: seen() >= total)
 
 
 async def test_with_two_of_three_down_nothing_is_acknowledged_that_is_lost(nodes):
@@ -204,10 +209,7 @@ async def test_a_group_goes_on_when_the_leader_that_coordinates_it_is_killed(nod
             ):
                 await second.changed.wait_for(lambda: second.values() != [])
             joined = time.monotonic() - struck
-        async with asyncio.timeout(60), first.changed:
-            await first.changed.wait_for(
-                lambda: sum(first.offsets.values()) >= sum(run.acknowledged.values())
-            )
+        await read_all(run, second, first)
     both = Handler()
     for handler in (first, second):
         for partition, records in handler.handled.items():
