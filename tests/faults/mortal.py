@@ -90,12 +90,12 @@ def main(role: str, name: str, directory: Path) -> None:
     """Run the role."""
     # Before anything is imported that keeps the function for itself.
     time.time = WrongClock(directory / f"{name}.clock")
-    from tests.faults.points import PLANTS  # noqa: PLC0415 - see above
+    from tests.faults.points import plants  # noqa: PLC0415 - see above
 
     from gateway.settings import Settings  # noqa: PLC0415 - see above
 
     fate = Fate(name, directory)
-    for plant in PLANTS[role]:
+    for plant in plants(role):
         plant(fate.passed)
     if role == "api":
         from gateway.serving import run  # noqa: PLC0415 - each role loads what it needs

@@ -9,17 +9,6 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
-import gateway.relay
-import gateway.sender.worker
-import routing.timers
-import routing.worker
-from gateway.broker.producer import KafkaProducer
-from gateway.db.leases import ShardLeases
-from gateway.db.unit_of_work import UnitOfWork
-from gateway.db.wakeups import Wakeups
-from gateway.sender.board import Board
-from gateway.sender.settling import Settlement
-
 Pass = Callable[[str], None]
 Plant = Callable[[Pass], None]
 
@@ -73,6 +62,8 @@ def _call(owner: Any, name: str, *, before: str = "", after: str = "") -> Plant:
 
 def _written(passed: Pass) -> None:
     """Name the moment before the commit of a transaction that has something to tell."""
+    from gateway.db.unit_of_work import UnitOfWork  # noqa: PLC0415 - see `plants`
+
     original = UnitOfWork.flush
 
     async def flush(self: UnitOfWork) -> None:
@@ -83,10 +74,16 @@ def _written(passed: Pass) -> None:
     UnitOfWork.flush = flush  # type: ignore[method-assign]
 
 
-_LEASES = _call(ShardLeases, "_execute", before="leases.before_renewal", after="leases.renewed")
+def plants(role: str) -> tuple[Plant, ...]:
+    """Return what plants the points of a role; it imports what that role needs anyway."""
+    return {"api": _of_api, "routing": _of_routing, "sender": _of_sender}[role]()
 
-PLANTS: dict[str, tuple[Plant, ...]] = {
-    "api": (
+
+def _of_api() -> tuple[Plant, ...]:
+    from gateway.broker.producer import KafkaProducer  # noqa: PLC0415 - see `plants`
+    from gateway.db.wakeups import Wakeups  # noqa: PLC0415 - see `plants`
+
+    return (
         _call(
             KafkaProducer,
             "produce_all",
@@ -98,8 +95,16 @@ PLANTS: dict[str, tuple[Plant, ...]] = {
         _written,
         # Its own connection sends the NOTIFY afterwards; the answer has not left either.
         _call(Wakeups, "wake", before="rest.after_commit"),
-    ),
-    "routing": (
+    )
+
+
+def _of_routing() -> tuple[Plant, ...]:
+    import gateway.relay  # noqa: PLC0415 - see `plants`
+    import routing.timers  # noqa: PLC0415 - see `plants`
+    import routing.worker  # noqa: PLC0415 - see `plants`
+    from gateway.db.wakeups import Wakeups  # noqa: PLC0415 - see `plants`
+
+    return (
         _hooks(routing.worker.InboundHandler, "inbound"),
         _call(routing.worker, "claim_partition", after="inbound.claimed"),
         _call(
@@ -112,17 +117,31 @@ PLANTS: dict[str, tuple[Plant, ...]] = {
         _call(gateway.relay, "give_positions", after="relay.marked"),
         _hooks(routing.timers.TimerWorker, "timers"),
         _call(Wakeups, "wake", before="routing.before_notify"),
-        _LEASES,
-    ),
-    "sender": (
-        _hooks(gateway.sender.worker.Sender, "sender"),
+        _of_leases(),
+    )
+
+
+def _of_sender() -> tuple[Plant, ...]:
+    from gateway.db.leases import ShardLeases  # noqa: PLC0415 - see `plants`
+    from gateway.sender.board import Board  # noqa: PLC0415 - see `plants`
+    from gateway.sender.settling import Settlement  # noqa: PLC0415 - see `plants`
+    from gateway.sender.worker import Sender  # noqa: PLC0415 - see `plants`
+
+    return (
+        _hooks(Sender, "sender"),
         _call(Settlement, "settle", after="settlement.before_commit"),
         _call(Board, "settled", before="settlement.after_commit"),
-        _call(gateway.sender.worker.Sender, "drain", before="sender.drain"),
+        _call(Sender, "drain", before="sender.drain"),
         _call(ShardLeases, "release_all", before="leases.before_release"),
-        _LEASES,
-    ),
-}
+        _of_leases(),
+    )
+
+
+def _of_leases() -> Plant:
+    from gateway.db.leases import ShardLeases  # noqa: PLC0415 - see `plants`
+
+    return _call(ShardLeases, "_execute", before="leases.before_renewal", after="leases.renewed")
+
 
 # What traffic alone leads to.
 UNDER_TRAFFIC: dict[str, tuple[str, ...]] = {
