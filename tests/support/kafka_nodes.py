@@ -52,6 +52,10 @@ class KafkaNodes:
         for number in numbers:
             await self.at_servers(self[number].kill())
 
+    async def end(self, number: int) -> None:
+        """Let a node hand over what it leads and end."""
+        await self.at_servers(self[number].stop())
+
     async def start(self, *numbers: int) -> None:
         """Start nodes again; return when each of them answers."""
         async with asyncio.TaskGroup() as group:
