@@ -13,7 +13,7 @@ from tests.faults.points import ENDING, STARTING, UNDER_TRAFFIC
 from tests.faults.roles import Stage
 from tests.faults.running import Run, under_traffic
 
-pytestmark = pytest.mark.faults
+pytestmark = [pytest.mark.faults, pytest.mark.timeout(600)]
 
 _RESTLESS_SECONDS = 0.5
 _VISITORS = 8

@@ -16,7 +16,7 @@ from tests.e2e.stack import Gateway, Page
 from tests.faults.roles import Stage
 from tests.faults.running import under_traffic
 
-pytestmark = pytest.mark.faults
+pytestmark = [pytest.mark.faults, pytest.mark.timeout(600)]
 
 _RATE = 200
 # So many callers keep their connections, as many make a new one for each request.
