@@ -1,19 +1,30 @@
-"""What happens when a timer is due: one function a kind, each in a transaction of its own.
+"""What happens when a timer is due: one function a kind.
 
 The lock comes before the row: who holds the conversation (for presence: the agent) and then finds
 the timer's row gone or moved has nothing to do any more.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
 from gateway.contracts.moments import from_rfc3339, rfc3339
+from gateway.db.channels import find_channels
 from gateway.db.conversations import lock_conversations
-from gateway.db.timers import Timer, set_timer, take_timer
+from gateway.db.timers import Timer, set_timer, take_timer, take_timers
 from gateway.db.unit_of_work import UnitOfWork
 from gateway.domain.channel import ChannelStatus
-from routing.assignment import conclude, has_room, hold_latest, lock_parties, route
+from routing.assignment import (
+    agents_concerned,
+    conclude,
+    endpoints_of,
+    has_room,
+    hold_latest,
+    leave_room,
+    lock_parties,
+    route,
+)
 from routing.changes import PRESENCE_TIMER, RoutingChanges
 from routing.enquiries import (
     CLOSED_BY_INTERMISSION,
@@ -24,6 +35,7 @@ from routing.enquiries import (
     Offer,
 )
 from routing.enquiry_effects import admit
+from routing.hall import Hall
 from routing.held import HeldEnquiry
 from routing.parties import let_presence_expire, lock_agents
 from routing.repository import find_last_words, is_caught_up
@@ -35,36 +47,86 @@ from routing.waiting import (
     Place,
     close_channel,
     find_waiting,
-    tell_first_queued,
     tell_waiting,
 )
 
 _LOOK_AGAIN: Final = timedelta(seconds=1)
 _SINCE: Final = "since"
+_FOR: Final = "for"
 
 Handler = Callable[[UnitOfWork, Timer], Awaitable[None]]
+Act = Callable[[HeldEnquiry, Timer], Awaitable[None]]
 
 
-def for_latest(act: Callable[[HeldEnquiry, Timer], Awaitable[None]]) -> Handler:
-    """Return a handler that acts on the latest enquiry of a timer's conversation, under lock.
+@dataclass(frozen=True, slots=True)
+class ForLatest:
+    """What acts on the latest enquiry of a timer's conversation, under lock.
 
     Where the channel is deleted, the enquiry is closed instead.
     """
 
-    async def handle(work: UnitOfWork, timer: Timer) -> None:
+    act: Act
+
+    async def __call__(self, work: UnitOfWork, timer: Timer) -> None:
+        """Fire one timer."""
         wanted = timer.conversation_id or ""
         locked = await lock_conversations(work, [wanted], account_id=timer.account_id)
         if not await take_timer(work, timer) or wanted not in locked:
             return
         held = await hold_latest(work, locked[wanted])
-        if held is None:
-            return
+        if held is not None:
+            await self.fire(held, timer)
+
+    async def fire(self, held: HeldEnquiry, timer: Timer) -> None:
+        """Act on an enquiry whose timer was taken."""
         if held.channel.status is ChannelStatus.DELETED and held.row.status in LIVE:
             await _close_with_channel(held)
         else:
-            await act(held, timer)
+            await self.act(held, timer)
 
-    return handle
+
+async def fire_together(work: UnitOfWork, due: Sequence[tuple[Timer, ForLatest]]) -> None:
+    """Fire timers of one account and of as many conversations, each seeing those before it.
+
+    Raises:
+        UnforeseenError: One of them needs a lock that was not foreseen; they are to fire alone.
+    """
+    account_id = due[0][0].account_id
+    wanted = {timer.conversation_id or "": timer for timer, _ in due}
+    locked = await lock_conversations(work, wanted, account_id=account_id)
+    taken = await take_timers(work, [timer for timer, _ in due])
+    hall = Hall(work, gathers=True)
+    rows = [
+        (account_id, conversation.enquiry_id)
+        for conversation in locked.values()
+        if conversation.enquiry_id is not None
+    ]
+    await hall.fetch(rows)
+    channels = await find_channels(
+        work.connection, {conversation.channel_id for conversation in locked.values()}
+    )
+    held: dict[str, HeldEnquiry] = {}
+    for conversation in locked.values():
+        row = hall.known(conversation.enquiry_id or "")
+        channel = channels.get(conversation.channel_id)
+        if row is not None and channel is not None:
+            held[conversation.id] = HeldEnquiry(hall, conversation, channel, row)
+    agents = {
+        agent_id
+        for conversation_id, each in held.items()
+        for agent_id in (
+            *agents_concerned(each.row, each.channel),
+            *filter(None, [wanted[conversation_id].data.get(_FOR)]),
+        )
+    }
+    await hall.lock([account_id], [(account_id, agent_id) for agent_id in agents])
+    await hall.foresee_endpoints(
+        {(account_id, id_) for each in held.values() for id_ in endpoints_of(each.channel)}
+    )
+    for timer, handler in due:
+        if timer.id in taken and timer.conversation_id in held:
+            await handler.fire(held[timer.conversation_id], timer)
+    await hall.finish()
 
 
 async def _offer_due(held: HeldEnquiry, _timer: Timer) -> None:
@@ -106,7 +168,7 @@ async def _intermission_due(held: HeldEnquiry, timer: Timer) -> None:
 
 
 async def _re_offer_due(held: HeldEnquiry, timer: Timer) -> None:
-    for_id = timer.data.get("for")
+    for_id = timer.data.get(_FOR)
     await lock_parties(held, *([for_id] if for_id else []))
     for offer in held.row.pending_offers:
         if not _still_answers(held, offer):
@@ -122,7 +184,8 @@ async def _admit_due(held: HeldEnquiry, _timer: Timer) -> None:
         await admit(held)
         return
     await held.hall.lock([held.row.account_id], [])
-    await tell_first_queued(held.work, [held.row.account_id])
+    held.frees_place = True
+    await leave_room(held)
 
 
 async def _nothing(_held: HeldEnquiry, _timer: Timer) -> None:
@@ -135,7 +198,7 @@ async def _close_with_channel(held: HeldEnquiry) -> None:
     await conclude(held)
 
 
-_close_one: Final = for_latest(_nothing)
+_close_one: Final = ForLatest(_nothing)
 
 
 async def _close_due(work: UnitOfWork, timer: Timer) -> None:
@@ -173,6 +236,7 @@ async def _pass_on(held: HeldEnquiry, agent_id: str | None) -> None:
     if any(offer.agent_id == agent.id for offer in held.row.pending_offers):
         return
     if await has_room(held, agent):
+        await held.hall.write()
         waiting = await find_waiting(
             held.work.connection,
             held.row.account_id,
@@ -197,11 +261,11 @@ async def _look_again(held: HeldEnquiry, *, at: datetime, since: datetime | None
 
 
 HANDLERS: Final[dict[str, Handler]] = {
-    OFFER_TIMER: for_latest(_offer_due),
-    WAITING_TIMER: for_latest(_waiting_due),
-    INTERMISSION_TIMER: for_latest(_intermission_due),
-    RE_OFFER_TIMER: for_latest(_re_offer_due),
-    ADMIT_TIMER: for_latest(_admit_due),
+    OFFER_TIMER: ForLatest(_offer_due),
+    WAITING_TIMER: ForLatest(_waiting_due),
+    INTERMISSION_TIMER: ForLatest(_intermission_due),
+    RE_OFFER_TIMER: ForLatest(_re_offer_due),
+    ADMIT_TIMER: ForLatest(_admit_due),
     CLOSE_TIMER: _close_due,
     PRESENCE_TIMER: _presence_due,
 }

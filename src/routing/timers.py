@@ -1,16 +1,16 @@
-"""Fires due timers, each once and in a transaction of its own.
+"""Fires due timers, each once; those of an account that are due at the same time together.
 
 Processes share the timers by shards, so that they do not do the same work twice; what makes a timer
 fire once is its row, which the transaction of its effect deletes under the conversation's lock. A
 process that was held up between reading a row and acting on it therefore does nothing.
 
-A timer that fails is put off. After five failures that do not pass by themselves it becomes a dead
-letter; meanwhile all others go on.
+Timers that fail together fire again alone. One that fails alone is put off; after five failures
+that do not pass by themselves it becomes a dead letter. Meanwhile all others go on.
 """
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import timedelta
 from typing import Final, Protocol
 
@@ -23,10 +23,12 @@ from gateway.db.failures import is_transient
 from gateway.db.timers import Timer, find_due, put_off, take_timer
 from gateway.db.unit_of_work import Database
 from gateway.db.wakeups import Wakeups
-from routing.due import HANDLERS, Handler
+from routing.due import HANDLERS, ForLatest, Handler, fire_together
 
 SWEEP_SECONDS: Final = 1.0
-_CONCURRENCY: Final = 8
+_CONCURRENCY: Final = 4
+# Of one account, and each of another conversation.
+_TOGETHER: Final = 50
 # So many rows are read at once; more are read when half of them are done.
 _READ_AHEAD: Final = 256
 _FAILURES: Final = 5
@@ -92,7 +94,7 @@ class TimerWorker:
         self._handlers = HANDLERS if handlers is None else handlers
         self._concurrency = concurrency
         self._at = at
-        self._queue: asyncio.Queue[Timer] = asyncio.Queue()
+        self._queue: asyncio.Queue[list[Timer]] = asyncio.Queue()
         self._taken: set[str] = set()
         self._more = False
         self._look = asyncio.Event()
@@ -122,8 +124,9 @@ class TimerWorker:
             if self._queue.empty():
                 return tried
             while not self._queue.empty():
-                tried += 1
-                await self._fire_one(self._queue.get_nowait())
+                timers = self._queue.get_nowait()
+                tried += len(timers)
+                await self._fire_some(timers)
 
     async def _read(self) -> float:
         """Queue due timers and return how many seconds from now the next look is worth while."""
@@ -141,27 +144,64 @@ class TimerWorker:
                 limit=room,
             )
         self._more = len(rows) == room
-        wait = SWEEP_SECONDS
-        for timer in rows:
-            if timer.due_at > now:
-                wait = min(wait, (timer.due_at - now).total_seconds())
-            else:
-                self._taken.add(timer.id)
-                self._queue.put_nowait(timer)
-        return wait
+        due = [timer for timer in rows if timer.due_at <= now]
+        self._taken |= {timer.id for timer in due}
+        for batch in self._batches(due):
+            self._queue.put_nowait(batch)
+        later = [(timer.due_at - now).total_seconds() for timer in rows if timer.due_at > now]
+        return min([SWEEP_SECONDS, *later])
+
+    def _batches(self, timers: Iterable[Timer]) -> Iterator[list[Timer]]:
+        """Part timers in those that fire together; what comes first is in an earlier batch."""
+        open_: dict[str, list[Timer]] = {}
+        for timer in timers:
+            if not isinstance(self._handlers[timer.kind], ForLatest):
+                yield [timer]
+                continue
+            batch = open_.setdefault(timer.account_id, [])
+            conversations = {each.conversation_id for each in batch}
+            if len(batch) >= _TOGETHER or timer.conversation_id in conversations:
+                yield batch
+                batch = open_[timer.account_id] = []
+            batch.append(timer)
+        yield from open_.values()
 
     async def _work(self) -> None:
         while True:
-            await self._fire_one(await self._queue.get())
+            await self._fire_some(await self._queue.get())
 
-    async def _fire_one(self, timer: Timer) -> None:
+    async def _fire_some(self, timers: Sequence[Timer]) -> None:
         try:
-            if self._leases.safe(timer.shard):
-                await self._fire(timer)
+            safe = [timer for timer in timers if self._leases.safe(timer.shard)]
+            if not (len(safe) > 1 and await self._fire_together(safe)):
+                for timer in safe:
+                    await self._fire(timer)
         finally:
-            self._taken.discard(timer.id)
+            self._taken -= {timer.id for timer in timers}
             if self._more and len(self._taken) < _READ_AHEAD // 2:
                 self._look.set()
+
+    async def _fire_together(self, timers: Sequence[Timer]) -> bool:
+        """Fire timers in one transaction; False: they failed, and nothing has happened."""
+        due = [
+            (timer, handler)
+            for timer in timers
+            if isinstance(handler := self._handlers[timer.kind], ForLatest)
+        ]
+        try:
+            for timer, _ in due:
+                await self._at("read", timer)
+            async with self._database.unit_of_work() as work:
+                await fire_together(work, due)
+                await work.flush()
+                for timer, _ in due:
+                    await self._at("before_commit", timer)
+        except Exception as error:  # noqa: BLE001 - alone, they show which of them it was
+            log.warning("timers.failed_together", timers=len(due), error=type(error).__name__)
+            return False
+        for timer, _ in due:
+            self._count(timer)
+        return True
 
     async def _fire(self, timer: Timer) -> None:
         try:
@@ -174,9 +214,12 @@ class TimerWorker:
             _FAILED.labels(kind=timer.kind).inc()
             await self._failed(timer, error)
         else:
-            _FIRED.labels(kind=timer.kind).inc()
-            late = self._database.clock.now() - timer.due_at
-            _LATENESS.observe(max(0.0, late.total_seconds()))
+            self._count(timer)
+
+    def _count(self, timer: Timer) -> None:
+        _FIRED.labels(kind=timer.kind).inc()
+        late = self._database.clock.now() - timer.due_at
+        _LATENESS.observe(max(0.0, late.total_seconds()))
 
     async def _failed(self, timer: Timer, error: Exception) -> None:
         transient = is_transient(error)

@@ -51,6 +51,7 @@ from routing.transaction import ParkingRules, Taker
 BATCH_RECORDS: Final = 200
 # One computes while another waits for the database; more would only wait for one another's locks.
 _TRANSACTIONS: Final = 2
+_MARKS: Final = 1000
 _FAILURES: Final = 5
 # On trial; the death that made it a suspect comes before.
 _DEATHS: Final = 2
@@ -105,6 +106,19 @@ class _Portion:
         return len(self.items)
 
 
+@dataclass(slots=True)
+class _Mark:
+    """A moment up to which a partition has caught up."""
+
+    held: _Partition
+    at: datetime
+    lost: bool = False
+
+    @property
+    def size(self) -> int:
+        return 1
+
+
 class InboundHandler:
     """What the consumer calls with the records of the partitions that this process has."""
 
@@ -132,6 +146,7 @@ class InboundHandler:
         self._at = at
         self._partitions: dict[int, _Partition] = {}
         self._convoy = Convoy(self._travel, at_once=_TRANSACTIONS, most=BATCH_RECORDS)
+        self._marks = Convoy(self._mark, at_once=1, most=_MARKS)
         self._calm_at = time.monotonic() + calm_seconds
         self._trial = asyncio.Lock()
 
@@ -177,9 +192,10 @@ class InboundHandler:
         Raises:
             PartitionLostError: Somebody else owns it now.
         """
-        held = self._held(partition)
-        async with self._database.unit_of_work() as work:
-            await mark_caught_up(work.connection, held.ownership, at=at)
+        mark = _Mark(self._held(partition), at)
+        await self._marks.ride(mark)
+        if mark.lost:
+            raise PartitionLostError(f"{self._topic}/{partition}")
 
     async def out_of_range(self, partition: int, offset: int, log_start: int) -> int:
         """Go on at the log's start: the broker lost what was between; the inbox drops repeats."""
@@ -319,6 +335,15 @@ class InboundHandler:
             portion.done = len(part.items)
             # What needs a transaction of its own gets it in its next turn.
             portion.held.apart = not part.items
+
+    async def _mark(self, marks: Sequence[_Mark]) -> None:
+        """Note of many partitions in one transaction that they have caught up."""
+        async with self._database.unit_of_work() as work:
+            lost = await mark_caught_up(
+                work.connection, [(mark.held.ownership, mark.at) for mark in marks]
+            )
+        for mark in marks:
+            mark.lost = mark.held.ownership.partition in lost
 
     async def _move(
         self, work: UnitOfWork, portions: Sequence[_Portion], chosen: Sequence[_Portion]

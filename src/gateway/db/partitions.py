@@ -75,8 +75,18 @@ _SUSPECT: Final = text(
 )
 _CAUGHT_UP: Final = text(
     """
-    UPDATE partition_owners SET caught_up_at = greatest(caught_up_at, :at)
-    WHERE topic = :topic AND partition = :partition AND epoch = :epoch
+    WITH mine AS (
+      SELECT o.topic, o.partition, r.at
+      FROM unnest(CAST(:topics AS text[]), CAST(:partitions AS integer[]),
+                  CAST(:epochs AS bigint[]), CAST(:moments AS timestamptz[]))
+        AS r(topic, partition, epoch, at)
+      JOIN partition_owners o
+        ON o.topic = r.topic AND o.partition = r.partition AND o.epoch = r.epoch
+      ORDER BY o.topic, o.partition FOR NO KEY UPDATE OF o
+    )
+    UPDATE partition_owners o SET caught_up_at = greatest(o.caught_up_at, mine.at)
+    FROM mine WHERE o.topic = mine.topic AND o.partition = mine.partition
+    RETURNING o.partition
     """
 )
 _GIVE_BACK: Final = text(
@@ -124,15 +134,9 @@ async def move_partitions(
     Returns those that somebody else owns now; if there are any, the transaction must be rolled
     back.
     """
-    result = await connection.execute(
-        _MOVE_ALL,
-        {
-            "topics": [ownership.topic for ownership, _ in moves],
-            "partitions": [ownership.partition for ownership, _ in moves],
-            "epochs": [ownership.epoch for ownership, _ in moves],
-            "next_offsets": [next_offset for _, next_offset in moves],
-        },
-    )
+    parameters = _keys([ownership for ownership, _ in moves])
+    next_offsets = [next_offset for _, next_offset in moves]
+    result = await connection.execute(_MOVE_ALL, parameters | {"next_offsets": next_offsets})
     return {ownership.partition for ownership, _ in moves} - set(result.scalars())
 
 
@@ -150,16 +154,15 @@ async def suspect_record(connection: AsyncConnection, ownership: Ownership, *, o
 
 
 async def mark_caught_up(
-    connection: AsyncConnection, ownership: Ownership, *, at: datetime
-) -> None:
-    """Note that all that was in the log at a moment has taken effect.
+    connection: AsyncConnection, marks: Sequence[tuple[Ownership, datetime]]
+) -> set[int]:
+    """Note that all that was in partitions' logs at a moment has taken effect.
 
-    Raises:
-        PartitionLostError: Somebody else owns the partition now.
+    Returns those of the partitions, which are of one topic, that somebody else owns now.
     """
-    result = await connection.execute(_CAUGHT_UP, _key(ownership) | {"at": at})
-    if result.rowcount == 0:
-        raise PartitionLostError(f"{ownership.topic}/{ownership.partition}")
+    parameters = _keys([ownership for ownership, _ in marks])
+    result = await connection.execute(_CAUGHT_UP, parameters | {"moments": [at for _, at in marks]})
+    return {ownership.partition for ownership, _ in marks} - set(result.scalars())
 
 
 async def give_partition_back(connection: AsyncConnection, ownership: Ownership) -> None:
@@ -179,4 +182,12 @@ def _key(ownership: Ownership) -> dict[str, object]:
         "topic": ownership.topic,
         "partition": ownership.partition,
         "epoch": ownership.epoch,
+    }
+
+
+def _keys(ownerships: Sequence[Ownership]) -> dict[str, list[object]]:
+    return {
+        "topics": [ownership.topic for ownership in ownerships],
+        "partitions": [ownership.partition for ownership in ownerships],
+        "epochs": [ownership.epoch for ownership in ownerships],
     }

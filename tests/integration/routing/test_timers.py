@@ -16,7 +16,7 @@ from gateway.db.unit_of_work import Database, UnitOfWork
 from gateway.db.wakeups import Wakeups
 from gateway.domain.shards import shard_of
 from routing.changes import RoutingChanges
-from routing.due import HANDLERS, Handler, for_latest
+from routing.due import HANDLERS, ForLatest, Handler
 from routing.enquiries import EnquiryStatus
 from routing.held import HeldEnquiry
 from routing.timers import TimerWorker
@@ -131,7 +131,7 @@ class TestOnce:
         async def act(_held: HeldEnquiry, timer: Timer) -> None:
             effects.append(timer.subject_id)
 
-        handlers = {"probe": for_latest(act)}
+        handlers = {"probe": ForLatest(act)}
         conversation_id = (await at.enquiry(await at.say(await at.channel()))).conversation_id
         for change in (at.worker(handlers=handlers).run_due, lambda: set_probe(at, "x", due_in=9)):
             await set_probe(at, "x", conversation_id=conversation_id)
@@ -246,6 +246,57 @@ async def set_probe(
             conversation_id=conversation_id,
             due_at=at.clock.now() + timedelta(seconds=due_in),
         )
+
+
+class TestTogether:
+    async def test_offers_that_run_out_at_once_see_what_those_before_them_took(
+        self, at: Desk
+    ) -> None:
+        ada, ben = await at.agent(capacity=5), await at.agent(capacity=2)
+        channel = await at.channel(ada, ben)
+        enquiries = [await at.say(channel, f"v{n}") for n in range(5)]
+        at.clock.advance(timedelta(seconds=60))
+        points: list[str] = []
+
+        async def note(point: str, _timer: Timer) -> None:
+            points.append(point)
+
+        await at.worker(at=note).run_due()
+        assert points[:10] == ["read"] * 5 + ["before_commit"] * 5
+        rows = [await at.enquiry(each) for each in enquiries]
+        asked = [row for row in rows if row.status is EnquiryStatus.OFFERED]
+        assert {row.destination["id"] for row in asked} == {ben}
+        assert len(asked) == 2
+        assert sum(row.status is EnquiryStatus.OPEN for row in rows) == 3
+        assert await at.timer_kinds() == ["offer"] * 2 + ["waiting"] * 5
+
+    async def test_one_that_fails_holds_the_others_up_no_longer_than_its_batch(
+        self, at: Desk
+    ) -> None:
+        ada, ben = await at.agent(capacity=9), await at.agent(capacity=9)
+        good, broken = await at.channel(ada, ben), await at.channel(ada, ben)
+        enquiries = [await at.say(good, f"v{n}") for n in range(3)]
+        poison = await at.say(broken, "x")
+        await at.execute("UPDATE channels SET routing = '{}' WHERE id = :id", id=broken)
+        at.clock.advance(timedelta(seconds=60))
+        await at.worker().run_due()
+        for enquiry_id in enquiries:
+            assert (await at.enquiry(enquiry_id)).destination["id"] == ben
+        assert (await at.enquiry(poison)).destination["id"] == ada
+        data = await at.value(
+            "SELECT data FROM timers WHERE subject_id = :id AND kind = 'offer'", id=poison
+        )
+        assert data == {"failures": 1}
+
+    async def test_places_that_came_free_together_are_filled_together(self, at: Desk) -> None:
+        await at.execute("UPDATE accounts SET concurrent_contacts_limit = 2")
+        channel = await at.channel(await at.agent(capacity=9))
+        enquiries = [await at.say(channel, f"v{n}") for n in range(5)]
+        for enquiry_id in enquiries[:2]:
+            await at.close(enquiry_id or "")
+        await at.timers()
+        rows = [await at.enquiry(each) for each in enquiries]
+        assert [row.queued_at is None for row in rows] == [True] * 4 + [False]
 
 
 class TestRunning:
