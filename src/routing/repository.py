@@ -1,6 +1,5 @@
 """The SQL of enquiries, their offers and timelines, and of the facts that decisions rest on."""
 
-import json
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, fields
 from datetime import datetime
@@ -10,6 +9,7 @@ from sqlalchemy import RowMapping, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.contracts.topics import INBOUND
+from gateway.db.rows import as_json
 from gateway.domain.message import Direction, MessageStatus
 from routing.enquiries import Enquiry, EnquiryStatus, HandledBy, Offer, OfferStatus, Progress
 
@@ -219,9 +219,13 @@ async def save_enquiries(
     await connection.execute(
         _SAVE,
         {
-            "enquiries": _json([_row(enquiry) for enquiry in enquiries]),
-            "offers": _json([_of(enquiry) | _columns(offer, _OFFER) for enquiry, offer in offers]),
-            "timeline": _json([_of(enquiry) | _columns(line, _LINE) for enquiry, line in timeline]),
+            "enquiries": as_json([_row(enquiry) for enquiry in enquiries]),
+            "offers": as_json(
+                [_of(enquiry) | _columns(offer, _OFFER) for enquiry, offer in offers]
+            ),
+            "timeline": as_json(
+                [_of(enquiry) | _columns(line, _LINE) for enquiry, line in timeline]
+            ),
         },
     )
 
@@ -302,13 +306,3 @@ def _of(enquiry: Enquiry) -> dict[str, Any]:
 
 def _columns(record: object, names: Iterable[str]) -> dict[str, Any]:
     return {name: getattr(record, name) for name in names}
-
-
-def _json(value: object) -> str:
-    return json.dumps(value, default=_plain)
-
-
-def _plain(value: object) -> object:
-    if isinstance(value, datetime):
-        return value.isoformat()
-    raise TypeError(type(value).__name__)

@@ -1,6 +1,7 @@
 """Moments: as the contracts write them, and as sources outside give them."""
 
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Final
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -12,6 +13,8 @@ _SECONDS_BELOW: Final = 10**12
 _MAX_CHARACTERS: Final = 40
 
 
+# Much of what is told at once has the same moment: the transaction's.
+@lru_cache(maxsize=1024)
 def rfc3339(moment: datetime) -> str:
     """Return an aware moment as RFC 3339 in UTC, milliseconds, `Z`; what is finer is cut off."""
     utc = moment if moment.tzinfo is UTC else moment.astimezone(UTC)

@@ -1,6 +1,5 @@
 """Conversations under their lock: who holds one may change it and number what happens in it."""
 
-import json
 from collections.abc import Iterable
 from dataclasses import dataclass, field, fields
 from datetime import datetime
@@ -8,6 +7,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
+
+from gateway.db.rows import as_json
 
 if TYPE_CHECKING:
     from gateway.db.unit_of_work import UnitOfWork
@@ -134,15 +135,6 @@ async def save_conversations(
     changed = [conversation for conversation in conversations if conversation.changed]
     if not changed:
         return
-    rows = [
-        {"account_id": conversation.account_id, "id": conversation.id}
-        | {name: _plain(getattr(conversation, name)) for name in MUTABLE}
-        for conversation in changed
-    ]
-    await connection.execute(_SAVE, {"rows": json.dumps(rows)})
+    await connection.execute(_SAVE, {"rows": as_json(changed)})
     for conversation in changed:
         conversation.remember()
-
-
-def _plain(value: object) -> object:
-    return value.isoformat() if isinstance(value, datetime) else value

@@ -1,6 +1,5 @@
 """Meets a contact: finds or makes the contact and the one conversation with it on a channel."""
 
-import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -12,6 +11,7 @@ from gateway.contracts.moments import rfc3339
 from gateway.db.channels import Channel
 from gateway.db.conversations import Conversation, lock_conversations
 from gateway.db.outbox import NewEvent
+from gateway.db.rows import as_json
 from gateway.db.tables import contacts
 from gateway.db.unit_of_work import UnitOfWork
 from gateway.domain import ids
@@ -171,9 +171,7 @@ async def meet_strangers(
     rows = [_stranger_row(each) for each in strangers]
     made = set(
         (
-            await work.connection.execute(
-                _MAKE_CONTACTS, {"rows": json.dumps(rows), "now": work.now}
-            )
+            await work.connection.execute(_MAKE_CONTACTS, {"rows": as_json(rows), "now": work.now})
         ).scalars()
     )
     found = {}
@@ -326,7 +324,7 @@ async def _write_conversations(work: UnitOfWork, conversation_ids: Sequence[str]
         }
         for conversation in map(work.conversations.__getitem__, conversation_ids)
     ]
-    await work.connection.execute(_MAKE_CONVERSATIONS, {"rows": json.dumps(rows), "now": work.now})
+    await work.connection.execute(_MAKE_CONVERSATIONS, {"rows": as_json(rows), "now": work.now})
 
 
 def _text_or_none(value: object) -> str | None:

@@ -1,6 +1,5 @@
 """Many messages' rows changed at once: what costs a statement each elsewhere costs one here."""
 
-import json
 from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any, Final
@@ -9,6 +8,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.db.messages import Message
+from gateway.db.rows import as_json
 
 _TYPES: Final = {
     "content": "jsonb",
@@ -41,11 +41,10 @@ async def change_messages(
         alike.setdefault(tuple(sorted(values)), []).append((message, values))
     for names, group in alike.items():
         rows = [
-            {"account_id": message.account_id, "id": message.id}
-            | {name: _plain(value) for name, value in values.items()}
+            {"account_id": message.account_id, "id": message.id} | values
             for message, values in group
         ]
-        await connection.execute(text(_update(names)), {"rows": json.dumps(rows)})
+        await connection.execute(text(_update(names)), {"rows": as_json(rows)})
     for message, values in changes:
         for name, value in values.items():
             setattr(message, name, value)
@@ -75,7 +74,7 @@ async def take_all_marks(
         for (channel_id, name), message in known.items()
     ]
     marks: dict[str, dict[str, datetime]] = {}
-    for row in await connection.execute(_TAKE_MARKS, {"rows": json.dumps(rows)}):
+    for row in await connection.execute(_TAKE_MARKS, {"rows": as_json(rows)}):
         message = known[row.channel_id, row.source_message_id]
         marks.setdefault(message.id, {})[row.kind] = row.at
     return marks
@@ -92,7 +91,3 @@ def _update(names: tuple[str, ...]) -> str:
         f"FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS r(account_id text, id text, {record}) "
         "WHERE m.account_id = r.account_id AND m.id = r.id"
     )
-
-
-def _plain(value: object) -> object:
-    return value.isoformat() if isinstance(value, datetime) else value

@@ -1,6 +1,5 @@
 """Messages: reading, inserting and changing their rows."""
 
-import json
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field, fields
 from datetime import datetime
@@ -10,6 +9,7 @@ from sqlalchemy import ColumnElement, Row, or_, select, text, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.db.arrays import among
+from gateway.db.rows import as_json
 from gateway.db.tables import messages
 from gateway.domain.message import AuthorKind, Direction, MessageStatus
 
@@ -104,8 +104,7 @@ async def insert_messages(connection: AsyncConnection, rows: Sequence[Message]) 
         sqlalchemy.exc.IntegrityError: One has the source id or the automation cause of another.
     """
     if rows:
-        plain = [{name: _plain(getattr(row, name)) for name in _COLUMNS} for row in rows]
-        await connection.execute(_INSERT, {"rows": json.dumps(plain)})
+        await connection.execute(_INSERT, {"rows": as_json(rows)})
 
 
 async def get_message(
@@ -251,7 +250,3 @@ def _of(row: Row[Any]) -> Message:
     values["author_kind"] = AuthorKind(values["author_kind"])
     values["status"] = MessageStatus(values["status"])
     return Message(**values)
-
-
-def _plain(value: object) -> object:
-    return value.isoformat() if isinstance(value, datetime) else value

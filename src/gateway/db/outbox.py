@@ -1,6 +1,5 @@
 """What a transaction tells the outside: events, and the deliveries that carry them away."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -10,6 +9,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.contracts.moments import rfc3339
+from gateway.db.rows import as_json
 from gateway.domain import ids
 from gateway.domain.shards import shard_of
 from gateway.domain.subscription import wants
@@ -122,7 +122,7 @@ async def write_events(
         return []
     await _number(connection, events)
     rows = [_event_row(event, now) for event in events]
-    await connection.execute(_INSERT_EVENTS, {"rows": json.dumps(rows)})
+    await connection.execute(_INSERT_EVENTS, {"rows": as_json(rows)})
     account_ids = list({event.account_id for event in events})
     subscribed = (await connection.execute(_SUBSCRIPTIONS, {"account_ids": account_ids})).all()
     return [
@@ -140,7 +140,7 @@ async def write_deliveries(
     if not deliveries:
         return
     rows = [_delivery_row(n, delivery, now) for n, delivery in enumerate(deliveries)]
-    await connection.execute(_INSERT_DELIVERIES, {"rows": json.dumps(rows)})
+    await connection.execute(_INSERT_DELIVERIES, {"rows": as_json(rows)})
 
 
 def _gets(endpoint: Any, event: NewEvent) -> bool:  # noqa: ANN401 - a row
@@ -175,7 +175,7 @@ async def _number(connection: AsyncConnection, events: Sequence[NewEvent]) -> No
 
 def _event_row(event: NewEvent, now: datetime) -> dict[str, Any]:
     return {
-        "created_at": now.isoformat(),
+        "created_at": now,
         "id": event.id,
         "account_id": event.account_id,
         "channel_id": event.channel_id,
@@ -231,14 +231,10 @@ def _delivery_row(n: int, delivery: NewDelivery, now: datetime) -> dict[str, Any
         "conversation_id": delivery.conversation_id,
         "message_id": delivery.message_id,
         "event_id": delivery.event_id,
-        "event_created_at": _iso(delivery.event_created_at),
+        "event_created_at": delivery.event_created_at,
         "payload": delivery.payload,
-        "due_at": _iso(delivery.due_at),
-        "deadline_at": _iso(delivery.deadline_at),
+        "due_at": delivery.due_at,
+        "deadline_at": delivery.deadline_at,
         "traceparent": delivery.traceparent,
-        "created_at": now.isoformat(),
+        "created_at": now,
     }
-
-
-def _iso(moment: datetime | None) -> str | None:
-    return None if moment is None else moment.isoformat()

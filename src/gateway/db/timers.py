@@ -14,6 +14,7 @@ from typing import Any, Final, TypeAlias
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from gateway.db.rows import as_json
 from gateway.db.unit_of_work import UnitOfWork
 from gateway.domain import ids
 from gateway.domain.shards import shard_of
@@ -155,7 +156,7 @@ async def write_timers(
                     "account_ids": [account_id for account_id, _, _ in gone],
                     "conversation_ids": [conversation_id for _, conversation_id, _ in gone],
                     "kinds": [kind for _, _, kind in gone],
-                    "rows": json.dumps([_row(timer) for timer in timers]),
+                    "rows": as_json([_row(timer) for timer in timers]),
                 },
             )
     soon = [timer for timer in set_ if timer.due_at <= work.now + _WAKE_WITHIN]
@@ -229,7 +230,7 @@ def _row(timer: NewTimer) -> dict[str, Any]:
         "kind": timer.kind,
         "conversation_id": timer.conversation_id,
         "subject_id": timer.subject_id,
-        "due_at": timer.due_at.isoformat(),
+        "due_at": timer.due_at,
         "data": timer.data,
     }
 

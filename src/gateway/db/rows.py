@@ -1,0 +1,28 @@
+"""Rows on their way to the database: one JSON document, as the parameter of one statement."""
+
+import json
+from dataclasses import fields, is_dataclass
+from datetime import datetime
+
+import orjson
+
+
+def as_json(rows: object) -> str:
+    """Return rows as JSON: dicts or dataclasses, with moments in them.
+
+    Fields whose names begin with an underscore are left out.
+    """
+    try:
+        return orjson.dumps(rows).decode()
+    except TypeError:
+        # Integers of more than 64 bits, which documents from outside may hold.
+        return json.dumps(rows, default=_plain)
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, datetime):
+        return value.isoformat()
+    if is_dataclass(value) and not isinstance(value, type):
+        names = (field.name for field in fields(value) if not field.name.startswith("_"))
+        return {name: getattr(value, name) for name in names}
+    raise TypeError(type(value).__name__)
