@@ -10,6 +10,7 @@ from contextlib import AsyncExitStack, suppress
 from datetime import timedelta
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -340,6 +341,8 @@ class EnquiryMachine(RuleBasedStateMachine):
         assert await self.at.all("SELECT 1 FROM dead_letters") == []
 
 
+# Twelve long stories; how long they take is for the machine to say.
+@pytest.mark.timeout(300)
 def test_the_promises_hold_in_any_order(database_url: str) -> None:
     with asyncio.Runner() as runner:
         machine = type(

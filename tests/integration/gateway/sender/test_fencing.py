@@ -300,7 +300,7 @@ async def test_a_death_anywhere_loses_nothing_and_doubles_nothing(outbox: Outbox
     conversation = await outbox.conversation(await outbox.page())
     outbox.gate.close(point)
     outbox.graph.always(Accepted("m_1"))
-    async with outbox.sender(epoch=1, budgets=timedelta(seconds=0.6)):
+    async with outbox.sender(epoch=1, budgets=timedelta(seconds=2)):
         message_id = await outbox.send(conversation, "hello")
         await outbox.gate.reached(point)
     outbox.gate.open(point)
