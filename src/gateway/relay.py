@@ -8,7 +8,7 @@ lock, what is read of a key never has a hole that a later commit fills.
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import TYPE_CHECKING, Final
 
 import structlog
@@ -33,6 +33,7 @@ from gateway.db.unit_of_work import Database
 from gateway.db.wakeups import Wakeups
 from gateway.domain.shards import DEAD_LETTER_SHARD, shard_of
 from gateway.errors import NotDurableError
+from gateway.points import Point, go_on
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -56,12 +57,6 @@ _LAG = Gauge(
 
 log = structlog.get_logger()
 
-Point = Callable[[str], Awaitable[None]]
-
-
-async def _nothing(_point: str) -> None:
-    return None
-
 
 class Relay:
     """Publishes the events of the relay shards that this process has."""
@@ -73,7 +68,7 @@ class Relay:
         leases: ShardLeases,
         *,
         wakeups: Wakeups | None = None,
-        at: Point = _nothing,
+        at: Point = go_on,
     ) -> None:
         """Take what it works with; `at` is awaited at named points, for tests that stop there."""
         self._database = database

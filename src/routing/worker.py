@@ -19,7 +19,7 @@ on trial convict it; those that others caused acquit everybody else.
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -44,6 +44,7 @@ from gateway.db.partitions import (
 )
 from gateway.db.unit_of_work import Database, UnitOfWork
 from gateway.domain.partition import PartitionLostError
+from gateway.points import Point, go_on
 from routing.arrivals import Arrival, Item, read_record
 from routing.convoy import Convoy
 from routing.transaction import ParkingRules, Taker
@@ -68,12 +69,6 @@ _RETRIES = Counter(
 )
 
 log = structlog.get_logger()
-
-Point = Callable[[str], Awaitable[None]]
-
-
-async def _nothing(_point: str) -> None:
-    return None
 
 
 class _SomeLostError(PartitionLostError):
@@ -129,7 +124,7 @@ class InboundHandler:
         topic: str,
         rules: ParkingRules,
         calm_seconds: float = CALM_SECONDS,
-        at: Point = _nothing,
+        at: Point = go_on,
     ) -> None:
         """Take what the work needs.
 

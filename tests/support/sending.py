@@ -40,7 +40,8 @@ from gateway.domain.message import AuthorKind
 from gateway.domain.shards import SHARDS
 from gateway.messaging.acceptance import Outgoing, accept_message
 from gateway.meta.graph import GraphClient
-from gateway.sender.attempts import Attempt, Point, Transport, go_on
+from gateway.points import Point, go_on
+from gateway.sender.attempts import Attempt, Transport
 from gateway.sender.claiming import Budgets
 from gateway.sender.worker import Sender, SenderPlan
 

@@ -1,6 +1,5 @@
 """One attempt at a delivery: what is known when it starts, and how its call ended."""
 
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol, TypeAlias
@@ -114,11 +113,3 @@ class Transport(Protocol):
         Only cancellation gets through: the process is ending, and nobody knows what came of it.
         """
         ...
-
-
-# Awaited at named points, for tests that stop a sender where it hurts most.
-Point = Callable[[str], Awaitable[None]]
-
-
-async def go_on(_point: str) -> None:
-    """Stop nowhere."""

@@ -19,7 +19,8 @@ from gateway.domain.delivery import (
     TargetKind,
     Unknown,
 )
-from gateway.sender.attempts import Attempt, Ended, Point, Transport
+from gateway.points import Point
+from gateway.sender.attempts import Attempt, Ended, Transport
 from gateway.sender.metrics import ATTEMPTS, SECONDS
 
 # A call that has less than this left is better started anew.

@@ -11,7 +11,8 @@ from sqlalchemy.exc import IntegrityError
 from gateway.db.failures import is_transient
 from gateway.db.unit_of_work import Database
 from gateway.domain.delivery import Accepted
-from gateway.sender.attempts import Ended, Point, Result
+from gateway.points import Point
+from gateway.sender.attempts import Ended, Result
 from gateway.sender.settling import Settled, Settlement
 
 _BATCH: Final = 128

@@ -26,7 +26,8 @@ from gateway.db.unit_of_work import Database
 from gateway.domain.backoff import RetrySchedule
 from gateway.domain.delivery import TargetKind
 from gateway.meta.graph import GraphClient
-from gateway.sender.attempts import Attempt, Point, Transport, Unclaimed, go_on
+from gateway.points import Point, go_on
+from gateway.sender.attempts import Attempt, Transport, Unclaimed
 from gateway.sender.board import Board
 from gateway.sender.calling import Caller
 from gateway.sender.claiming import Budgets, Claims, claim_batch
