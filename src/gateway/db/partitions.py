@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from sqlalchemy import text
+from sqlalchemy import TextClause, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.domain.partition import PartitionLostError
@@ -40,29 +40,34 @@ _CLAIM: Final = text(
     RETURNING epoch, next_offset, suspect_offset, tries
     """
 )
-_MOVE: Final = text(
+
+
+def _write_mine(kind: str, change: str) -> TextClause:
+    """Return the statement that writes a value for each of the partitions still owned as named.
+
+    In their order, as somebody else may be writing some of them.
     """
-    UPDATE partition_owners SET next_offset = :next_offset, suspect_offset = NULL, tries = 0
-    WHERE topic = :topic AND partition = :partition AND epoch = :epoch
-    """
-)
-# In their order, as somebody else may be moving some of them.
-_MOVE_ALL: Final = text(
-    """
-    WITH mine AS (
-      SELECT o.topic, o.partition, r.next_offset
-      FROM unnest(CAST(:topics AS text[]), CAST(:partitions AS integer[]),
-                  CAST(:epochs AS bigint[]), CAST(:next_offsets AS bigint[]))
-        AS r(topic, partition, epoch, next_offset)
-      JOIN partition_owners o
-        ON o.topic = r.topic AND o.partition = r.partition AND o.epoch = r.epoch
-      ORDER BY o.topic, o.partition FOR NO KEY UPDATE OF o
+    return text(
+        f"""
+        WITH mine AS (
+          SELECT o.topic, o.partition, r.value
+          FROM unnest(CAST(:topics AS text[]), CAST(:partitions AS integer[]),
+                      CAST(:epochs AS bigint[]), CAST(:values AS {kind}[]))
+            AS r(topic, partition, epoch, value)
+          JOIN partition_owners o
+            ON o.topic = r.topic AND o.partition = r.partition AND o.epoch = r.epoch
+          ORDER BY o.topic, o.partition FOR NO KEY UPDATE OF o
+        )
+        UPDATE partition_owners o SET {change}
+        FROM mine WHERE o.topic = mine.topic AND o.partition = mine.partition
+        RETURNING o.partition
+        """  # noqa: S608 - constants of this file
     )
-    UPDATE partition_owners o
-    SET next_offset = mine.next_offset, suspect_offset = NULL, tries = 0
-    FROM mine WHERE o.topic = mine.topic AND o.partition = mine.partition
-    RETURNING o.partition
-    """
+
+
+_MOVE: Final = _write_mine("bigint", "next_offset = mine.value, suspect_offset = NULL, tries = 0")
+_CAUGHT_UP: Final = _write_mine(
+    "timestamptz", "caught_up_at = greatest(o.caught_up_at, mine.value)"
 )
 _SUSPECT: Final = text(
     """
@@ -71,22 +76,6 @@ _SUSPECT: Final = text(
         suspect_offset = :offset
     WHERE topic = :topic AND partition = :partition AND epoch = :epoch
     RETURNING tries
-    """
-)
-_CAUGHT_UP: Final = text(
-    """
-    WITH mine AS (
-      SELECT o.topic, o.partition, r.at
-      FROM unnest(CAST(:topics AS text[]), CAST(:partitions AS integer[]),
-                  CAST(:epochs AS bigint[]), CAST(:moments AS timestamptz[]))
-        AS r(topic, partition, epoch, at)
-      JOIN partition_owners o
-        ON o.topic = r.topic AND o.partition = r.partition AND o.epoch = r.epoch
-      ORDER BY o.topic, o.partition FOR NO KEY UPDATE OF o
-    )
-    UPDATE partition_owners o SET caught_up_at = greatest(o.caught_up_at, mine.at)
-    FROM mine WHERE o.topic = mine.topic AND o.partition = mine.partition
-    RETURNING o.partition
     """
 )
 _GIVE_BACK: Final = text(
@@ -121,8 +110,7 @@ async def move_partition(
     Raises:
         PartitionLostError: Somebody else owns it now.
     """
-    result = await connection.execute(_MOVE, _key(ownership) | {"next_offset": next_offset})
-    if result.rowcount == 0:
+    if await move_partitions(connection, [(ownership, next_offset)]):
         raise PartitionLostError(f"{ownership.topic}/{ownership.partition}")
 
 
@@ -134,10 +122,7 @@ async def move_partitions(
     Returns those that somebody else owns now; if there are any, the transaction must be rolled
     back.
     """
-    parameters = _keys([ownership for ownership, _ in moves])
-    next_offsets = [next_offset for _, next_offset in moves]
-    result = await connection.execute(_MOVE_ALL, parameters | {"next_offsets": next_offsets})
-    return {ownership.partition for ownership, _ in moves} - set(result.scalars())
+    return await _write(connection, _MOVE, moves)
 
 
 async def suspect_record(connection: AsyncConnection, ownership: Ownership, *, offset: int) -> int:
@@ -160,9 +145,7 @@ async def mark_caught_up(
 
     Returns those of the partitions, which are of one topic, that somebody else owns now.
     """
-    parameters = _keys([ownership for ownership, _ in marks])
-    result = await connection.execute(_CAUGHT_UP, parameters | {"moments": [at for _, at in marks]})
-    return {ownership.partition for ownership, _ in marks} - set(result.scalars())
+    return await _write(connection, _CAUGHT_UP, marks)
 
 
 async def give_partition_back(connection: AsyncConnection, ownership: Ownership) -> None:
@@ -185,9 +168,18 @@ def _key(ownership: Ownership) -> dict[str, object]:
     }
 
 
-def _keys(ownerships: Sequence[Ownership]) -> dict[str, list[object]]:
-    return {
+async def _write(
+    connection: AsyncConnection,
+    statement: TextClause,
+    values: Sequence[tuple[Ownership, int]] | Sequence[tuple[Ownership, datetime]],
+) -> set[int]:
+    """Write a value for each partition; return those that somebody else owns now."""
+    ownerships = [ownership for ownership, _ in values]
+    parameters = {
         "topics": [ownership.topic for ownership in ownerships],
         "partitions": [ownership.partition for ownership in ownerships],
         "epochs": [ownership.epoch for ownership in ownerships],
+        "values": [value for _, value in values],
     }
+    written = (await connection.execute(statement, parameters)).scalars()
+    return {ownership.partition for ownership in ownerships} - set(written)
