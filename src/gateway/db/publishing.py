@@ -13,8 +13,8 @@ from gateway.contracts.moments import rfc3339
 
 
 @dataclass(frozen=True, slots=True)
-class UnpublishedEvent:
-    """A row of `events`, as the relay publishes it; its data stay the text that they are."""
+class _EventRow:
+    """What both readers of a row of `events` have of it."""
 
     created_at: datetime
     id: str
@@ -29,49 +29,39 @@ class UnpublishedEvent:
     subject: str | None
     occurred_at: datetime
     traceparent: str | None
-    data: str
 
-    def value(self) -> bytes:
-        """Return the JSON value of its Kafka record."""
-        about = {
-            "account_id": self.account_id,
-            "channel_id": self.channel_id,
-            "conversation_id": self.conversation_id,
-            "enquiry_id": self.enquiry_id,
-        }
-        head = json.dumps(about, separators=(",", ":"))
-        return f'{head[:-1]},"data":{self.data}}}'.encode()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CommittedEvent:
-    """A row of `events`, as the feed shows it."""
-
-    created_at: datetime
-    id: str
-    account_id: str
-    channel_id: str | None
-    conversation_id: str | None
-    enquiry_id: str | None
-    type: str
-    key: str
-    sequence: int
-    source: str
-    subject: str | None
-    occurred_at: datetime
-    traceparent: str | None
-    data: dict[str, Any]
-    position: int | None
-
-    def body(self) -> dict[str, Any]:
-        """Return what the record's value says."""
+    def about(self) -> dict[str, Any]:
+        """Return what a record's value says beside the data."""
         return {
             "account_id": self.account_id,
             "channel_id": self.channel_id,
             "conversation_id": self.conversation_id,
             "enquiry_id": self.enquiry_id,
-            "data": self.data,
         }
+
+
+@dataclass(frozen=True, slots=True)
+class UnpublishedEvent(_EventRow):
+    """A row of `events`, as the relay publishes it; its data stay the text that they are."""
+
+    data: str
+
+    def value(self) -> bytes:
+        """Return the JSON value of its Kafka record."""
+        head = json.dumps(self.about(), separators=(",", ":"))
+        return f'{head[:-1]},"data":{self.data}}}'.encode()
+
+
+@dataclass(frozen=True, slots=True)
+class CommittedEvent(_EventRow):
+    """A row of `events`, as the feed shows it."""
+
+    data: dict[str, Any]
+    position: int | None
+
+    def body(self) -> dict[str, Any]:
+        """Return what the record's value says."""
+        return {**self.about(), "data": self.data}
 
     def feed_item(self) -> dict[str, Any]:
         """Return its form in the events feed."""
