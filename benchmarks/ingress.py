@@ -51,7 +51,7 @@ async def _measure(broker: Broker, prefix: str) -> None:
             parser = await _faster_parser(targets)
             await _show_what_load_there_can_be(targets)
         async with targets.bare(parser) as bare, here.role("api") as role:
-            ours = await _register(here, role)
+            ours = await register(here, role)
             await _compare(targets, bare, ours, prefix)
             await _count(here, role, prefix)
             record(f"{prefix}.memory.peak", peak_mebibytes(role.pid), "MiB")
@@ -79,7 +79,7 @@ async def _show_what_load_there_can_be(targets: Targets) -> None:
     record("ingress.generator.requests_per_second", found.load.rate, "1/s")
 
 
-async def _register(here: Stage, role: Role) -> Target:
+async def register(here: Stage, role: Role) -> Target:
     """Tell the gateway of the Meta app that signs the load."""
     app = here.identity
     async with httpx.AsyncClient(trust_env=False, base_url=role.url) as client:

@@ -19,8 +19,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from benchmarks.desk import desk
 from benchmarks.figures import record
-from benchmarks.ingress import _register
-from benchmarks.routing import _fill
+from benchmarks.ingress import register
+from benchmarks.routing import fill
 from benchmarks.sending import slow_graph
 from benchmarks.stage import OTHER_CORE, Role, mebibytes, stage
 from benchmarks.targets import Targets
@@ -83,7 +83,7 @@ def main() -> None:
 async def _ingress(events: int) -> None:
     async with stage() as here, here.role("api") as role:
         targets = Targets(here)
-        ours = await _register(here, role)
+        ours = await register(here, role)
         curve, done = _Curve("api", role, events), 0
         while not curve.note(done):
             requests = targets.requests(_ROUND_SECONDS)
@@ -95,7 +95,7 @@ async def _ingress(events: int) -> None:
 async def _routing(events: int) -> None:
     async with stage() as here:
         town = Town(accounts=4, pages=20, contacts=2_000, events=events)
-        await _fill(here, town, {})
+        await fill(here, town, {})
         async with here.role("routing") as role:
             connection = await asyncpg.connect(here.database_url.replace("+asyncpg", ""))
             try:

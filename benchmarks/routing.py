@@ -76,7 +76,7 @@ async def _main() -> None:
     async with stage() as ground:
         if _told("ROUTING_STATEMENTS", ""):
             await _watch_statements(ground)
-        await _fill(ground, town, environment)
+        await fill(ground, town, environment)
         async with ground.role("routing", environment=environment) as role:
             drained = await _drain(ground, role, events)
         await _check(ground, town)
@@ -94,7 +94,8 @@ def _told(name: str, otherwise: str) -> str:
     return os.environ.get(name, otherwise)  # noqa: TID251 - no setting of a role's
 
 
-async def _fill(ground: Stage, town: Town, environment: dict[str, str]) -> None:
+async def fill(ground: Stage, town: Town, environment: dict[str, str]) -> None:
+    """Make the topics by a role's settings, settle the town, and write its events down."""
     told = {name.lower(): value for name, value in (ground.environment | environment).items()}
     known = {name: value for name, value in told.items() if name in Settings.model_fields}
     settings = Settings.model_validate(known)
