@@ -60,6 +60,8 @@ class ApacheKafka:
         self._cache = cache.absolute()
         self._heap = heap
         self._seat = seat
+        # Nodes that all end in order wait for one another to take over what they lead.
+        self.when_we_die: signal.Signals = signal.SIGKILL if seat else signal.SIGTERM
         self._java: list[str | Path] = []
 
     def address(self, port: int) -> str:

@@ -27,6 +27,7 @@ class Noida:
     """A single broker of noida-db."""
 
     ending: Sequence[Step] = (Step(signal.SIGTERM, 5),)
+    when_we_die: signal.Signals = signal.SIGTERM
     start_seconds: float = 15.0
     passing_reasons: Sequence[str] = ("is already in use",)
     remedy: str = _WAYS_OUT

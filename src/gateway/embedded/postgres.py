@@ -32,6 +32,7 @@ class Postgres:
     # "Fast" shutdown, which ends sessions and writes everything down; then "immediate", which
     # leaves the rest to recovery.
     ending: Sequence[Step] = (Step(signal.SIGINT, 10), Step(signal.SIGQUIT, 5))
+    when_we_die: signal.Signals = signal.SIGINT
     start_seconds: float = 30.0
     # Another process has the port, or sessions of a killed server have not noticed yet.
     passing_reasons: Sequence[str] = (

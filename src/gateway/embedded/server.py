@@ -40,6 +40,11 @@ class Kind(Protocol):
         ...
 
     @property
+    def when_we_die(self) -> signal.Signals:
+        """What ends it where nobody is left to ask it to."""
+        ...
+
+    @property
     def start_seconds(self) -> float:
         """How long it may take to answer."""
         ...
@@ -175,7 +180,7 @@ class Server(Generic[KindT]):
             env=launch.env,
             cwd=launch.cwd,
             user=launch.user,
-            when_we_die=self.kind.ending[0].signal,
+            when_we_die=self.kind.when_we_die,
         )
         directory.record(self._child.pid)
         while self._child.exit_code is None:

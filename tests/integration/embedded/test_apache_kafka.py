@@ -1,12 +1,13 @@
 """`make test-kafka` runs the slow one of these: it starts Apache Kafka twice."""
 
+import signal
 from pathlib import Path
 
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
-from gateway.embedded import ApacheKafka, EmbeddedError, Server
+from gateway.embedded import ApacheCluster, ApacheKafka, EmbeddedError, Server
 
 pytestmark = pytest.mark.integration
 
@@ -40,6 +41,13 @@ async def test_what_was_acknowledged_is_there_after_another_start(
     ):
         consumer.assign([_PARTITION])
         assert (await consumer.end_offsets([_PARTITION]))[_PARTITION] == 3
+
+
+def test_nodes_of_a_cluster_that_nobody_owns_any_more_do_not_wait_for_one_another(
+    server_directory: Path,
+) -> None:
+    cluster = ApacheCluster(server_directory / "cluster", cache=_CACHE)
+    assert {node.kind.when_we_die for node in cluster.nodes} == {signal.SIGKILL}
 
 
 async def test_without_java_the_message_says_what_to_install(
