@@ -17,6 +17,9 @@ pytestmark = [pytest.mark.faults, pytest.mark.timeout(600)]
 
 _RESTLESS_SECONDS = 0.5
 _VISITORS = 8
+_LOOK_SECONDS = 0.05
+_STARTED = b"process.started"
+_TAKEN = b"routing.partition_taken"
 
 
 async def test_a_death_at_any_point_loses_doubles_and_reorders_nothing(
@@ -65,11 +68,20 @@ async def _die_ending(stage: Stage, run: Run, role: str, points: tuple[str, ...]
     name = f"{role}-1"
     for point in points:
         await stage.until_ready(name)
+        if role == "routing":
+            await _until_it_has_partitions(stage, name)
         stage.plan_death(name, point)
         await asyncio.to_thread(stage[name].end)
         await stage.died(name)
         await run.note("kill", name)
         stage[name].start()
+
+
+async def _until_it_has_partitions(stage: Stage, name: str) -> None:
+    """Wait until a process has something to give back; it may be ready long before."""
+    async with asyncio.timeout(60):
+        while _TAKEN not in stage[name].log.read_bytes().rpartition(_STARTED)[2]:  # noqa: ASYNC110 - nobody tells
+            await asyncio.sleep(_LOOK_SECONDS)
 
 
 @asynccontextmanager
