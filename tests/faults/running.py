@@ -13,7 +13,8 @@ from tests.faults.deployment import Deployment
 from tests.faults.ledger import Ledger
 from tests.faults.traffic import Plan, Traffic
 
-PLAN: Final = Plan(contacts=80, accounts=2, pages=2, rate=20)
+# So many Pages that each of two senders is sure to have some of them in its shards.
+PLAN: Final = Plan(contacts=80, accounts=2, pages=8, rate=20)
 _MANY: Final = 1_000_000
 _IN_FLIGHT: Final = """
     SELECT message_id, attempt FROM deliveries WHERE status = 'sending' AND kind = 'message'
