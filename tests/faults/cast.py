@@ -12,6 +12,8 @@ from tests.faults.deployment import Deployment
 from tests.faults.ledger import Ledger
 
 _AT_ONCE = 16
+# The most that an agent can have; who writes beyond that waits, and cannot be answered.
+CAPACITY = 1000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,6 +64,8 @@ async def gather_cast(
     third_party: bool,
 ) -> Cast:
     """Make the accounts and their channels, and the people whom the sandbox shall know."""
+    places_each = pages + third_party
+    assert contacts * places_each <= CAPACITY * (accounts * pages + third_party)
     cast = Cast()
     async with (
         httpx.AsyncClient(base_url=deployment.api_url, timeout=30, trust_env=False) as api,
@@ -114,7 +118,7 @@ async def _account(api: httpx.AsyncClient, deployment: Deployment) -> Account:
         admin,
     )
     agent = await call(
-        api, "POST", "/v1/agents", {"first_name": "Ada", "capacity": 1000}, key["secret"]
+        api, "POST", "/v1/agents", {"first_name": "Ada", "capacity": CAPACITY}, key["secret"]
     )
     presence = f"/v1/agents/{agent['id']}/presence"
     await call(api, "PUT", presence, {"state": "active"}, key["secret"])

@@ -129,7 +129,7 @@ async def test_brokers_that_die_in_turn_lose_double_and_reorder_nothing(
     brokers_stage: Stage, nodes: KafkaNodes
 ) -> None:
     figures: dict[str, float] = {}
-    async with people_write(brokers_stage, Plan(contacts=400, rate=50)) as run:
+    async with people_write(brokers_stage, Plan(contacts=400, accounts=2, rate=50)) as run:
         for number in nodes.numbers:
             run.ledger.note("blow", blow="kill", role="broker", pid=number, in_flight=[])
             await nodes.kill(number)
@@ -167,7 +167,7 @@ async def test_a_member_that_slept_past_its_session_does_nothing_when_it_wakes(
 ) -> None:
     del nodes
     sleeper = brokers_stage["routing-1"]
-    async with people_write(brokers_stage, Plan(contacts=300, rate=40, seed=2)) as run:
+    async with people_write(brokers_stage, Plan(contacts=300, accounts=2, rate=40, seed=2)) as run:
         before = await _epochs(run.deployment)
         run.ledger.note("blow", blow="freeze", role="routing", pid=sleeper.pid, in_flight=[])
         sleeper.send(signal.SIGSTOP)

@@ -41,7 +41,9 @@ async def test_kills_of_the_sender_in_the_middle_of_its_calls(
     """What a dead sender left becomes uncertain when its calls must have ended; echoes tell."""
     # Later than that.
     monkeypatch.setenv("SANDBOX_ECHO_DELAY_SECONDS", "18")
-    plan = Plan(contacts=100, pages=1, third_party=False, rate=15, repeated=0.1, answered=0.8)
+    plan = Plan(
+        contacts=100, accounts=2, pages=1, third_party=False, rate=15, repeated=0.1, answered=0.8
+    )
     async with drill("kills-of-the-sender", plan) as run:
         await _slow_down(run)
 

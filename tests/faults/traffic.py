@@ -27,7 +27,8 @@ class Plan:
     """How much of what.
 
     Attributes:
-        contacts: People who write, spread over all channels.
+        contacts: People who write, spread over all channels; an account's agent has room for a
+            thousand.
         accounts: Each has an agent, a back end and so many `pages`.
         third_party: The first account has a third-party channel too.
         rate: Webhooks a second, repeats among them.
@@ -39,7 +40,7 @@ class Plan:
     """
 
     contacts: int = 2_000
-    accounts: int = 2
+    accounts: int = 4
     pages: int = 2
     third_party: bool = True
     rate: float = 60.0
