@@ -1,23 +1,24 @@
 """What operators do by hand: accounts, keys, dead letters, redelivery, rotation of keys at rest.
 
 All but the last speak to a running gateway's REST API, so that there is one way to do a thing. They
-print one JSON object a line.
+print one JSON object a line. Roles start through the same command line, so what only these need
+is loaded when one of them is run.
 """
 
 import asyncio
 import json
 from collections.abc import Iterator
-from typing import Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
-import httpx
 import typer
 
 from gateway.clock import SystemClock
-from gateway.db.engine import create_engine
-from gateway.db.key_rotation import rotate_keys as rotate
-from gateway.db.secrets import KeyRing, UndecryptableError
-from gateway.db.unit_of_work import Database
 from gateway.settings import Settings
+
+if TYPE_CHECKING:
+    import httpx
+
+    from gateway.db.secrets import KeyRing
 
 _SECONDS: Final = 30.0
 _PAGE: Final = 200
@@ -92,6 +93,8 @@ def redeliver(
 @commands.command("rotate-keys")
 def rotate_keys() -> None:
     """Re-encrypt all secrets under the first of ENCRYPTION_KEYS; the roles run on meanwhile."""
+    from gateway.db.secrets import KeyRing, UndecryptableError  # noqa: PLC0415 - slow to load
+
     settings = Settings()
     try:
         keyring = KeyRing.from_text(settings.encryption_keys.get_secret_value())
@@ -101,7 +104,11 @@ def rotate_keys() -> None:
     typer.echo(f"{rotated} secrets are under the key {keyring.current_key_id} now.")
 
 
-async def _rotate(settings: Settings, keyring: KeyRing) -> int:
+async def _rotate(settings: Settings, keyring: "KeyRing") -> int:
+    from gateway.db.engine import create_engine  # noqa: PLC0415 - slow to load
+    from gateway.db.key_rotation import rotate_keys as rotate  # noqa: PLC0415 - slow to load
+    from gateway.db.unit_of_work import Database  # noqa: PLC0415 - slow to load
+
     engine = create_engine(
         settings.database_url.get_secret_value(),
         pool_size=1,
@@ -128,6 +135,8 @@ def _pages(path: str, api_url: str, key: str) -> Iterator[dict[str, Any]]:
 def _call(
     method: str, path: str, api_url: str, key: str, body: dict[str, Any] | None = None
 ) -> dict[str, Any]:
+    import httpx  # noqa: PLC0415 - no role needs it for this
+
     settings = Settings()
     bearer = key or settings.gateway_admin_key.get_secret_value()
     try:
@@ -147,7 +156,7 @@ def _call(
     return dict(answer.json()) if answer.content else {}
 
 
-def _refusal(answer: httpx.Response) -> str:
+def _refusal(answer: "httpx.Response") -> str:
     try:
         problem = answer.json()
     except ValueError:

@@ -8,12 +8,8 @@ import os
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
-from opentelemetry.sdk.resources import Resource
-from opentelemetry.sdk.trace import TracerProvider
-from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter
 from opentelemetry.trace import (
     NonRecordingSpan,
     SpanContext,
@@ -25,6 +21,10 @@ from opentelemetry.trace import (
 )
 from opentelemetry.util.types import AttributeValue
 
+if TYPE_CHECKING:
+    from opentelemetry.sdk.trace import TracerProvider
+    from opentelemetry.sdk.trace.export import SpanExporter
+
 _TRACEPARENT: Final = re.compile(r"00-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})")
 _NO_ATTRIBUTES: Final[Mapping[str, AttributeValue]] = {}
 
@@ -32,7 +32,7 @@ _NO_ATTRIBUTES: Final[Mapping[str, AttributeValue]] = {}
 class Tracing:
     """The spans of one process."""
 
-    def __init__(self, provider: TracerProvider | None = None) -> None:
+    def __init__(self, provider: "TracerProvider | None" = None) -> None:
         """Take what exports spans; None: nothing does."""
         self._provider = provider
         self._tracer: Tracer | None = None if provider is None else provider.get_tracer("gateway")
@@ -42,11 +42,19 @@ class Tracing:
         """Return the tracing of a role; an empty endpoint exports nothing."""
         if not endpoint:
             return cls()
+        from opentelemetry.exporter.otlp.proto.http.trace_exporter import (  # noqa: PLC0415 - most export nothing
+            OTLPSpanExporter,
+        )
+
         return cls.through(OTLPSpanExporter(f"{endpoint.rstrip('/')}/v1/traces"), role=role)
 
     @classmethod
-    def through(cls, exporter: SpanExporter, *, role: str) -> "Tracing":
+    def through(cls, exporter: "SpanExporter", *, role: str) -> "Tracing":
         """Return the tracing of a role through an exporter."""
+        from opentelemetry.sdk.resources import Resource  # noqa: PLC0415 - most export nothing
+        from opentelemetry.sdk.trace import TracerProvider  # noqa: PLC0415 - see above
+        from opentelemetry.sdk.trace.export import BatchSpanProcessor  # noqa: PLC0415 - see above
+
         # Not the global provider: libraries that find one add spans of their own, with addresses.
         resource = Resource.create({"service.name": f"gateway-{role}"})
         provider = TracerProvider(resource=resource, shutdown_on_exit=False)

@@ -1,20 +1,15 @@
 """Brings a database to the schema that this release needs."""
 
-from pathlib import Path
-
 from alembic import command
 from alembic.config import Config
-from alembic.script import ScriptDirectory
 
-_IN_THE_WHEEL = Path(__file__).parents[1] / "_migrations"
-_IN_THE_TREE = Path(__file__).parents[3] / "migrations"
+from gateway.db.revisions import Revisions, migrations
 
 
 def configuration(database_url: str) -> Config:
     """Return Alembic's configuration for a database."""
     config = Config()
-    location = _IN_THE_WHEEL if _IN_THE_WHEEL.is_dir() else _IN_THE_TREE
-    config.set_main_option("script_location", str(location).replace("%", "%%"))
+    config.set_main_option("script_location", str(migrations()).replace("%", "%%"))
     config.set_main_option("path_separator", "os")
     config.attributes["database_url"] = database_url
     return config
@@ -30,7 +25,4 @@ def upgrade(database_url: str) -> None:
 
 def head_revision() -> str:
     """Return the revision that this release's code expects."""
-    script = ScriptDirectory.from_config(configuration(""))
-    head = script.get_current_head()
-    assert head is not None
-    return head
+    return Revisions.of_this_release().head

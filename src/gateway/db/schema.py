@@ -4,11 +4,10 @@ import asyncio
 from typing import Final
 
 import structlog
-from alembic.script import ScriptDirectory
 from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
-from gateway.db.migrate import configuration
+from gateway.db.revisions import Revisions
 from gateway.db.unit_of_work import Database
 
 _EVERY_SECONDS: Final = 10.0
@@ -27,9 +26,7 @@ class SchemaRevision:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        script = ScriptDirectory.from_config(configuration(""))
-        self._head = script.get_current_head()
-        self._older = {each.revision for each in script.walk_revisions()} - {self._head}
+        self._known = Revisions.of_this_release()
         # Nothing looked yet; None: there is no schema.
         self._present: str | None = ""
         self._fits = asyncio.Event()
@@ -59,9 +56,9 @@ class SchemaRevision:
                 present = None
             else:
                 present = (await connection.execute(_PRESENT)).scalar_one_or_none()
-        if present is None or present in self._older:
+        if present is None or present in self._known.older:
             if present != self._present or self.fits:
-                log.warning("schema.too_old", present=present, wanted=self._head)
+                log.warning("schema.too_old", present=present, wanted=self._known.head)
             self._fits.clear()
         else:
             self._fits.set()

@@ -11,6 +11,7 @@ from sqlalchemy import Connection
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from gateway.db.migrate import configuration, head_revision, upgrade
+from gateway.db.revisions import Revisions
 from gateway.db.tables import metadata
 
 
@@ -44,9 +45,11 @@ async def test_tables_and_migrations_do_not_differ(database_url: str) -> None:
     await engine.dispose()
 
 
-def test_there_is_one_head() -> None:
+def test_roles_know_the_revisions_that_alembic_knows() -> None:
     script = ScriptDirectory.from_config(configuration(""))
-    assert script.get_heads() == [head_revision()]
+    known = Revisions.of_this_release()
+    assert script.get_heads() == [known.head]
+    assert {each.revision for each in script.walk_revisions()} == {known.head, *known.older}
 
 
 async def test_a_fresh_database_has_shards_a_clock_and_a_place_for_events(
