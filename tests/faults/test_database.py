@@ -68,7 +68,9 @@ async def out_of_connections(stage: Stage) -> AsyncIterator[None]:
     async with AsyncExitStack() as taken, asyncio.TaskGroup() as group:
         superuser = await asyncpg.connect(_superuser(stage))
         taken.push_async_callback(superuser.close)
-        greedy = group.create_task(_take_all(stage, superuser, taken, enough))
+        none_left = asyncio.Event()
+        greedy = group.create_task(_take_all(stage, superuser, taken, none_left, enough))
+        await none_left.wait()
         yield
         enough.set()
         await greedy
@@ -254,7 +256,11 @@ async def _some_backend(gateway: Gateway) -> int:
 
 
 async def _take_all(
-    stage: Stage, superuser: asyncpg.Connection, taken: AsyncExitStack, enough: asyncio.Event
+    stage: Stage,
+    superuser: asyncpg.Connection,
+    taken: AsyncExitStack,
+    none_left: asyncio.Event,
+    enough: asyncio.Event,
 ) -> None:
     address = stage.postgres.address.replace("+asyncpg", "")
     while not enough.is_set():
@@ -266,6 +272,7 @@ async def _take_all(
             while not enough.is_set():
                 taken.push_async_callback((await asyncpg.connect(address)).close)
         except (asyncpg.PostgresError, OSError):
+            none_left.set()
             await asyncio.sleep(0.1)
 
 
