@@ -33,7 +33,6 @@ async def _compose(parts: RoleParts) -> None:
         topic=INBOUND,
         group_id=settings.kafka_group_id,
         instance_id=settings.kafka_group_instance_id,
-        max_message_bytes=settings.kafka_max_message_bytes,
     )
     relay = Relay(database, parts.producer(topics), parts.leases("relay"), wakeups=parts.wakeups)
     timers = TimerWorker(database, parts.leases("timers"), parts.wakeups)

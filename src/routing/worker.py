@@ -92,13 +92,15 @@ class _Portion:
     """The next records of a partition, and what became of them."""
 
     held: _Partition
-    items: Sequence[Item]
+    records: Sequence[Record]
+    # What the records hold, once it is their turn: it takes more memory than they do.
+    items: Sequence[Item] = ()
     done: int = 0
     lost: bool = False
 
     @property
     def size(self) -> int:
-        return len(self.items)
+        return len(self.records)
 
 
 @dataclass(slots=True)
@@ -222,11 +224,10 @@ class InboundHandler:
             PartitionLostError: Somebody else owns the partition now; nothing was done.
         """
         held = self._held(partition)
-        items = [read_record(record) for record in records]
         pause = _PAUSE_SECONDS
-        while items:
+        while records:
             try:
-                done = await self._some(held, items)
+                done = await self._some(held, records)
             except PartitionLostError:
                 self._partitions.pop(partition, None)
                 raise
@@ -240,7 +241,7 @@ class InboundHandler:
                 await asyncio.sleep(pause)
                 pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
             else:
-                items = items[done:]
+                records = records[done:]
                 pause = _PAUSE_SECONDS
 
     def _held(self, partition: int) -> _Partition:
@@ -249,13 +250,13 @@ class InboundHandler:
             raise PartitionLostError(f"{self._topic}/{partition}")
         return held
 
-    async def _some(self, held: _Partition, items: Sequence[Item]) -> int:
+    async def _some(self, held: _Partition, records: Sequence[Record]) -> int:
         """Do the first of these records; return how many."""
         if held.singly > 0:
-            await self._in_turn(held, items[0])
+            await self._in_turn(held, read_record(records[0]))
             held.singly -= 1
             return 1
-        portion = _Portion(held, items[:BATCH_RECORDS])
+        portion = _Portion(held, records[:BATCH_RECORDS])
         if not held.apart:
             await self._convoy.ride(portion)
             if portion.lost:
@@ -271,7 +272,7 @@ class InboundHandler:
                     raise
                 log.warning("routing.batch_failed", error=type(error).__name__)
                 _RETRIES.labels(kind="batch").inc()
-                held.singly = len(portion.items)
+                held.singly = portion.size
                 return 0
         held.apart = False
         return portion.done
@@ -307,12 +308,16 @@ class InboundHandler:
 
     async def _together(self, portions: Sequence[_Portion]) -> None:
         """Do as many records of these portions as may share a transaction."""
+        for portion in portions:
+            portion.items = [read_record(record) for record in portion.records]
         async with self._database.unit_of_work() as work:
             arrivals = [
                 item for portion in portions for item in portion.items if isinstance(item, Arrival)
             ]
             taker = await Taker.around(work, arrivals, self._rules)
-            chosen = [_Portion(each.held, taker.may_share(each.items)) for each in portions]
+            chosen = [
+                _Portion(each.held, each.records, taker.may_share(each.items)) for each in portions
+            ]
             if not any(each.items for each in chosen):
                 chosen[0].items = portions[0].items[:1]
             items = [item for each in chosen for item in each.items]
@@ -366,7 +371,7 @@ class InboundHandler:
             return
         for failure in range(1, _FAILURES + 1):
             try:
-                await self._together([_Portion(held, [item])])
+                await self._together([_Portion(held, [item.record])])
             except (PartitionLostError, asyncio.CancelledError):
                 raise
             except Exception as error:

@@ -14,6 +14,7 @@ from gateway.broker.consumer import PartitionConsumer
 from gateway.broker.partitioning import partition_of
 from gateway.broker.producer import KafkaProducer
 from gateway.broker.records import NewRecord, Record
+from gateway.broker.room import ROOM_RECORDS
 from gateway.broker.topics import TopicRules, Topics
 from gateway.clock import true_now
 from gateway.domain.partition import PartitionLostError
@@ -57,7 +58,6 @@ class Kafka:
             handler,
             topic=topic,
             group_id=group_id,
-            max_message_bytes=RULES.max_message_bytes,
             log_end_seconds=0.05,
         )
 
@@ -169,6 +169,19 @@ async def test_a_record_comes_back_as_it_was_written(broker):
     assert (record.topic, record.offset, record.key) == (TOPIC, 0, b"key")
     assert list(record.headers) == headers
     assert record.timestamp == round(WRITTEN_AT.timestamp() * 1000)
+
+
+async def test_what_waits_beyond_the_room_is_done_once_and_in_order(broker):
+    handler = Handler()
+    handler.may_go_on.clear()
+    producer, consumer = broker.producer(), broker.consumer(handler, topic=TOPIC)
+    values = [b"%d" % n for n in range(ROOM_RECORDS)]
+    async with running(producer, consumer):
+        await producer.produce_all([new(b"key", value) for value in values])
+        await handler.until(lambda: any(handler.running.values()))
+        handler.may_go_on.set()
+        await handler.until(lambda: len(handler.values()) >= len(values))
+    assert handler.values() == values
 
 
 async def test_records_of_a_key_stay_in_order(broker):

@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from gateway.broker.handler import PartitionHandler
 from gateway.broker.partitioning import partition_of
 from gateway.broker.records import NewRecord, Record
+from gateway.broker.room import Room
 from gateway.broker.worker import PartitionWorker
 from gateway.errors import NotDurableError
 
@@ -143,6 +144,7 @@ class InMemoryConsumer:
         self._broker = broker
         self._handler = handler
         self._workers: dict[int, tuple[PartitionWorker, asyncio.Task[None]]] = {}
+        self._room = Room()
         self._group: asyncio.TaskGroup | None = None
         self._stopping = asyncio.Event()
         self._ended = asyncio.Event()
@@ -171,7 +173,7 @@ class InMemoryConsumer:
     def take(self, partition: int) -> None:
         assert self._group is not None
         log = _Log(self._broker, self.topic, partition, self._group)
-        worker = PartitionWorker(partition, self._handler, log)
+        worker = PartitionWorker(partition, self._handler, log, self._room)
         log.worker = worker
         worker.task = self._group.create_task(worker.run())
         self._workers[partition] = (worker, worker.task)

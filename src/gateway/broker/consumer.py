@@ -9,7 +9,7 @@ and concurrently between partitions.
 import asyncio
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Final
+from typing import Final, cast
 
 import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -24,6 +24,7 @@ from gateway.broker.legibility import read_everything
 from gateway.broker.patience import be_patient
 from gateway.broker.reachability import answers
 from gateway.broker.records import Record
+from gateway.broker.room import Room
 from gateway.broker.topics import Topics, TopicsRefusedError
 from gateway.broker.worker import PartitionWorker
 
@@ -38,10 +39,16 @@ _REVOKE_SECONDS: Final = 5.0
 _GIVE_BACK_SECONDS: Final = 2.0
 # A poll returns as soon as there is something, so this is how late it may see that it is to end.
 _POLL_MILLISECONDS: Final = 200
+# While a partition is full, a poll does not see that it is so no more; what was read may wait.
+_CROWDED_POLL_MILLISECONDS: Final = 20
 # A broker answers a fetch as soon as there is something, or after so long. A partition that is
 # read again after a pause waits for the answer to the fetch before: longer costs latency there,
 # shorter costs requests of idle consumers.
 _FETCH_WAIT_MILLISECONDS: Final = 100
+# What is read ahead waits in as many bytes as it had on its way: so much of one partition, and of
+# all in one answer. Of the first that has something, an answer brings a whole batch in any case.
+_FETCH_PARTITION_BYTES: Final = 128 * 1024
+_FETCH_BYTES: Final = 2 * 1024 * 1024
 _COMMIT_SECONDS: Final = 5.0
 _CALL_SECONDS: Final = 5.0
 _WATCH_SECONDS: Final = 5.0
@@ -78,7 +85,6 @@ class PartitionConsumer(ConsumerRebalanceListener):  # type: ignore[misc]  # it 
         topic: str,
         group_id: str,
         instance_id: str = "",
-        max_message_bytes: int,
         log_end_seconds: float = 2.0,
     ) -> None:
         """Describe the member; `run` joins it.
@@ -91,7 +97,6 @@ class PartitionConsumer(ConsumerRebalanceListener):  # type: ignore[misc]  # it 
             group_id: Whom to share the partitions with.
             instance_id: Static membership: a process that comes back under the same name within
                 the session's 8 s has its partitions back without a rebalance.
-            max_message_bytes: The largest record that the topic may hold.
             log_end_seconds: How often the handler learns that it has caught up.
         """
         self._connection = connection
@@ -100,9 +105,9 @@ class PartitionConsumer(ConsumerRebalanceListener):  # type: ignore[misc]  # it 
         self._topic = topic
         self._group_id = group_id
         self._instance_id = instance_id
-        self._max_message_bytes = max_message_bytes
         self._log_end_seconds = log_end_seconds
         self._workers: dict[int, PartitionWorker] = {}
+        self._room = Room()
         self._consumer: AIOKafkaConsumer | None = None
         self._group: asyncio.TaskGroup | None = None
         self._stopping = asyncio.Event()
@@ -157,7 +162,9 @@ class PartitionConsumer(ConsumerRebalanceListener):  # type: ignore[misc]  # it 
             # Any position keeps aiokafka from asking for Kafka's own; nothing is read while paused.
             consumer.pause(place)
             consumer.seek(place, 0)
-            worker = PartitionWorker(place.partition, self._handler, _Log(consumer, place))
+            worker = PartitionWorker(
+                place.partition, self._handler, _Log(consumer, place), self._room
+            )
             self._workers[place.partition] = worker
             worker.task = group.create_task(worker.run())
         _PARTITIONS.set(len(self._workers))
@@ -181,7 +188,8 @@ class PartitionConsumer(ConsumerRebalanceListener):  # type: ignore[misc]  # it 
             rebalance_timeout_ms=round((_REVOKE_SECONDS + _GIVE_BACK_SECONDS + 3) * 1000),
             max_poll_interval_ms=_NEVER_MILLISECONDS,
             fetch_max_wait_ms=_FETCH_WAIT_MILLISECONDS,
-            fetch_max_bytes=2 * self._max_message_bytes,
+            fetch_max_bytes=_FETCH_BYTES,
+            max_partition_fetch_bytes=_FETCH_PARTITION_BYTES,
         )
         be_patient(consumer)
         read_everything(consumer)
@@ -214,7 +222,7 @@ class PartitionConsumer(ConsumerRebalanceListener):  # type: ignore[misc]  # it 
         while not self._stopping.is_set():
             self._polled_at = time.monotonic()
             try:
-                batches = await consumer.getmany(timeout_ms=_POLL_MILLISECONDS)
+                batches = await self._read(consumer)
             except OffsetOutOfRangeError as error:
                 for place in error.args[0]:
                     self._out_of_range(place)
@@ -226,6 +234,23 @@ class PartitionConsumer(ConsumerRebalanceListener):  # type: ignore[misc]  # it 
                 worker = self._workers.get(place.partition)
                 if worker is not None:
                     worker.offer([_record(record) for record in records])
+
+    async def _read(self, consumer: AIOKafkaConsumer) -> dict[TopicPartition, list[ConsumerRecord]]:
+        """Return records of partitions that are not full."""
+        reading = [worker.partition for worker in self._workers.values() if worker.reads]
+        wanted: list[TopicPartition] = []
+        milliseconds = _POLL_MILLISECONDS
+        if len(reading) < len(self._workers):
+            # Of those that are not named, what was read stays where it is.
+            wanted = [TopicPartition(self._topic, partition) for partition in reading]
+            milliseconds = _CROWDED_POLL_MILLISECONDS
+            if not wanted:
+                await self._rest(milliseconds / 1000)
+                return {}
+        records: dict[TopicPartition, list[ConsumerRecord]] = await consumer.getmany(
+            *wanted, timeout_ms=milliseconds, max_records=self._room.portion
+        )
+        return records
 
     def _out_of_range(self, place: TopicPartition) -> None:
         worker = self._workers.get(place.partition)
@@ -387,9 +412,16 @@ def _record(record: ConsumerRecord) -> Record:
         offset=record.offset,
         key=record.key,
         value=record.value,
-        headers=[(name, value or b"") for name, value in record.headers],
+        headers=_headers(record),
         timestamp=record.timestamp,
     )
+
+
+def _headers(record: ConsumerRecord) -> Sequence[tuple[str, bytes]]:
+    # Hardly ever is one without a value, and a copy of all would take a third more memory.
+    if all(value is not None for _, value in record.headers):
+        return cast("Sequence[tuple[str, bytes]]", record.headers)
+    return [(name, value or b"") for name, value in record.headers]
 
 
 def _name(error: BaseException) -> str:

@@ -12,15 +12,14 @@ import structlog
 
 from gateway.broker.handler import PartitionHandler
 from gateway.broker.records import Record
+from gateway.broker.room import Room
 from gateway.domain.partition import PartitionLostError
 
-# A partition whose queue holds so much is not read until half of it is done.
-_QUEUE_BYTES: Final = 2 * 1024 * 1024
-_QUEUE_RECORDS: Final = 2000
 _BATCH_BYTES: Final = 2 * 1024 * 1024
 _BATCH_RECORDS: Final = 500
-# Memory that a record takes beside its value.
-_RECORD_BYTES: Final = 1024
+# Memory that a record takes beside its parts, and a header beside its name and value.
+_RECORD_BYTES: Final = 400
+_HEADER_BYTES: Final = 140
 _FIRST_PAUSE_SECONDS: Final = 0.2
 _LONGEST_PAUSE_SECONDS: Final = 5.0
 # A former owner that woke up late has lost its membership by then.
@@ -39,11 +38,11 @@ class PartitionLog(Protocol):
     """One partition's log, as its worker sees it."""
 
     def pause(self) -> None:
-        """Read no further for now."""
+        """Offer nothing for now; what was read may wait where it is."""
         ...
 
     def resume(self) -> None:
-        """Read on."""
+        """Go on behind what was offered last."""
         ...
 
     def go_to(self, offset: int) -> None:
@@ -59,7 +58,11 @@ class PartitionWorker:
     """The work of one partition in one assignment."""
 
     def __init__(
-        self, partition: int, handler: PartitionHandler, partition_log: PartitionLog
+        self,
+        partition: int,
+        handler: PartitionHandler,
+        partition_log: PartitionLog,
+        room: Room,
     ) -> None:
         self.partition = partition
         # Offset of the next record to be handled; known once claimed.
@@ -69,7 +72,6 @@ class PartitionWorker:
         self._handler = handler
         self._log = partition_log
         self._queue: deque[Record] = deque()
-        self._queued_bytes = 0
         self._paused = True
         self._wanted = 0
         self._wake = asyncio.Event()
@@ -78,6 +80,13 @@ class PartitionWorker:
         self._short_readings = 0
         # A moment, and the end that the log had then; told when the position has reached it.
         self._mark: tuple[int, datetime] | None = None
+        # What is queued, and what is being done.
+        self._share = room.enter(self._pause_or_resume)
+
+    @property
+    def reads(self) -> bool:
+        """Whether records may be offered now."""
+        return not self._paused
 
     async def run(self) -> None:
         """Claim the partition and work on it until stopped; never raises."""
@@ -99,7 +108,8 @@ class PartitionWorker:
 
     async def give_back(self) -> None:
         """Read no further and let the handler know that the work has ended; `run` has returned."""
-        self._pause()
+        self._forget()
+        self._share.leave()
         try:
             await self._handler.revoked(self.partition)
         # Whatever it is, the partition is no longer ours; its next owner takes it anyway.
@@ -117,10 +127,9 @@ class PartitionWorker:
             if record.offset < self._wanted or not self.claimed:
                 continue
             self._queue.append(record)
-            self._queued_bytes += _size(record)
+            self._share.take(1, _size(record))
             self._wanted = record.offset + 1
-        if self._queued_bytes > _QUEUE_BYTES or len(self._queue) > _QUEUE_RECORDS:
-            self._pause()
+        self._pause_or_resume()
         self._wake.set()
 
     def lose_the_place(self) -> None:
@@ -162,7 +171,6 @@ class PartitionWorker:
             elif self._queue:
                 batch = self._next_batch()
                 await self._insist(partial(self._handle, batch))
-                self._resume_if_room()
             elif self._mark is not None and self._mark[0] <= self.position:
                 await self._tell_caught_up()
             else:
@@ -172,6 +180,8 @@ class PartitionWorker:
     async def _handle(self, batch: Sequence[Record]) -> None:
         await self._handler.handle(self.partition, batch)
         self.position = batch[-1].offset + 1
+        self._share.free(len(batch), sum(map(_size, batch)))
+        self._pause_or_resume()
         if self._mark is not None and self._mark[0] <= self.position:
             await self._tell_caught_up()
 
@@ -201,8 +211,7 @@ class PartitionWorker:
         self._place_lost = False
         self._short_readings = 0
         self._log.go_to(offset)
-        self._log.resume()
-        self._paused = False
+        self._pause_or_resume()
 
     def _forget(self) -> None:
         self.claimed = False
@@ -211,7 +220,7 @@ class PartitionWorker:
 
     def _forget_queue(self) -> None:
         self._queue.clear()
-        self._queued_bytes = 0
+        self._share.clear()
         self._mark = None
 
     def _next_batch(self) -> list[Record]:
@@ -221,9 +230,7 @@ class PartitionWorker:
             size += _size(self._queue[0])
             if batch and size > _BATCH_BYTES:
                 break
-            record = self._queue.popleft()
-            self._queued_bytes -= _size(record)
-            batch.append(record)
+            batch.append(self._queue.popleft())
         return batch
 
     def _pause(self) -> None:
@@ -231,16 +238,12 @@ class PartitionWorker:
             self._paused = True
             self._log.pause()
 
-    def _resume_if_room(self) -> None:
-        if (
-            self._paused
-            and not self._place_lost
-            and self._queued_bytes <= _QUEUE_BYTES // 2
-            and len(self._queue) <= _QUEUE_RECORDS // 2
-        ):
+    def _pause_or_resume(self) -> None:
+        """Read for as long as there is room."""
+        if self._share.full:
+            self._pause()
+        elif self._paused and self.claimed and not self._place_lost:
             self._paused = False
-            # What was read while the queue was full was thrown away.
-            self._log.go_to(self._wanted)
             self._log.resume()
 
     async def _insist(self, call: Callable[[], Awaitable[None]]) -> None:
@@ -278,4 +281,6 @@ class PartitionWorker:
 
 
 def _size(record: Record) -> int:
-    return _RECORD_BYTES + len(record.value or b"") + len(record.key or b"")
+    parts = len(record.value or b"") + len(record.key or b"")
+    headers = sum(_HEADER_BYTES + len(name) + len(value) for name, value in record.headers)
+    return _RECORD_BYTES + parts + headers

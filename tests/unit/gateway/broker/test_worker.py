@@ -7,7 +7,9 @@ from datetime import timedelta
 from tests.support.clock import NOON
 
 from gateway.broker.records import Record
+from gateway.broker.room import Room
 from gateway.broker.worker import PartitionWorker
+from gateway.domain.partition import PartitionLostError
 
 
 class Log:
@@ -66,8 +68,8 @@ def records(*offsets, size=1):
 
 
 @asynccontextmanager
-async def working(handler, log):
-    worker = PartitionWorker(0, handler, log)
+async def working(handler, log, room=None):
+    worker = PartitionWorker(0, handler, log, Room() if room is None else room)
     async with asyncio.timeout(10), asyncio.TaskGroup() as group:
         group.create_task(worker.run())
         await settled()
@@ -111,18 +113,61 @@ async def test_what_was_read_before_a_seek_is_not_handled():
         assert await handler.batches.get() == [10]
 
 
-async def test_a_full_queue_stops_the_reading_until_half_of_it_is_done():
+async def test_half_a_share_stops_the_reading_until_less_of_it_is_left():
     handler, log = Handler(), Log()
     handler.may_go_on.clear()
-    async with working(handler, log) as worker:
+    async with working(handler, log, Room(size=4_000_000)) as worker:
         worker.offer(records(0))
         await handler.batches.get()
-        worker.offer(records(*range(1, 6), size=600_000))
+        worker.offer(records(*range(1, 4), size=600_000))
+        assert worker.reads
+        worker.offer(records(4, size=600_000))
+        assert not worker.reads
         assert log.calls[-1] == "pause"
         handler.may_go_on.set()
         await settled()
-        # What was thrown away meanwhile is read again.
-        assert log.calls[-2:] == [6, "resume"]
+        # What was read and not offered is still there, so that nothing is read twice.
+        assert log.calls[-2:] == ["pause", "resume"]
+        assert worker.reads
+
+
+async def test_what_is_being_done_takes_room_like_what_waits():
+    handler, log = Handler(), Log()
+    handler.may_go_on.clear()
+    async with working(handler, log, Room(records=40)) as worker:
+        worker.offer(records(*range(21)))
+        assert await handler.batches.get() == list(range(21))
+        assert not worker.reads
+        handler.may_go_on.set()
+        await settled()
+        assert worker.reads
+
+
+async def test_who_gives_its_partition_back_leaves_its_room_to_others():
+    handler, room = Handler(), Room(records=80)
+    handler.may_go_on.clear()
+    async with working(handler, Log(), room) as first:
+        async with working(Handler(), Log(), room) as second:
+            first.offer(records(*range(30)))
+            assert not first.reads
+            assert second.reads
+        await second.give_back()
+        assert first.reads
+        handler.may_go_on.set()
+
+
+async def test_a_lost_partition_holds_nothing():
+    class Lost(Handler):
+        async def handle(self, _partition, records):
+            raise PartitionLostError("0")
+
+    room = Room(size=1_000_000)
+    async with working(Lost(), Log(), room) as worker:
+        worker.offer(records(0, size=2_000_000))
+        crowded_before = room.crowded
+        await settled()
+        assert (crowded_before, room.crowded) == (True, False)
+        assert not worker.reads
 
 
 async def test_an_end_before_the_place_is_believed_only_when_it_stays():
