@@ -101,6 +101,7 @@ async def _compose(parts: RoleParts) -> None:
         host=settings.host,
         port=settings.port,
         limits=Limits.from_settings(settings, is_upload=_is_upload),
+        shortcut=webhooks,
         trusted_proxies=settings.trusted_proxies,
         listen_fd=settings.listen_fd,
         stop_seconds=settings.drain_seconds - _STOP_MARGIN_SECONDS,

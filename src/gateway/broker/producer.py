@@ -7,7 +7,7 @@ sends it again must be able to tell a repeat by the event's id.
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -17,6 +17,7 @@ from aiokafka.errors import KafkaError, KafkaTimeoutError
 from prometheus_client import Counter as Metric
 from prometheus_client import Histogram
 
+from gateway.broker.batches import LARGEST_BYTES, Batches, Call
 from gateway.broker.connection import KafkaConnection
 from gateway.broker.deadlines import Deadlines
 from gateway.broker.overdue import Overdue
@@ -96,6 +97,9 @@ class KafkaProducer:
         self._reachable = False
         self._deadlines = Deadlines()
         self._overdue = Overdue()
+        self._batches = Batches(self._deadlines)
+        # Of what is tried again while nobody waits for it in a task of their own.
+        self._tries: asyncio.TaskGroup | None = None
 
     @property
     def reachable(self) -> bool:
@@ -110,6 +114,7 @@ class KafkaProducer:
         """
         pause = _FIRST_PAUSE_SECONDS
         async with asyncio.TaskGroup() as group:
+            self._tries = group
             while not self._stopped.is_set():
                 try:
                     producer = await self._start()
@@ -177,6 +182,37 @@ class KafkaProducer:
             raise NotDurableError(_SENTENCE, retry_after=_RETRY_AFTER) from error
         _ACKNOWLEDGED.inc()
         _SECONDS.observe(loop.time() - began)
+
+    def write(
+        self,
+        records: Sequence[NewRecord],
+        then: Callable[[NotDurableError | None], None],
+        *,
+        timeout: float = DEFAULT_SECONDS,
+    ) -> bool:
+        """Do what `produce_all` does, and call back when that would return or raise.
+
+        False: it cannot begin at once. `then` is not called, and `produce_all` is there to wait; it
+        is never called before this returns.
+        """
+        producer = self._producer
+        if (
+            producer is None
+            or not self._usable.is_set()
+            or producer._sender.sender_task.done()  # noqa: SLF001 - see _watch
+            or any(record.value and len(record.value) > LARGEST_BYTES for record in records)
+        ):
+            return False
+        places = [self._place(record) for record in records]
+        now = asyncio.get_running_loop().time()
+        if self._overdue and not self._overdue.may_try(places, now):
+            return False
+
+        def ended(call: Call, error: BaseException | None) -> None:
+            self._ended(call, error, then)
+
+        call = Call(producer, records, places, began=now, deadline=now + timeout, ended=ended)
+        return self._batches.append(call)
 
     async def stop(self, seconds: float = _CLOSE_SECONDS) -> None:
         """Flush what is on its way and close; `run` ends, if it has not before."""
@@ -259,7 +295,7 @@ class KafkaProducer:
         try:
             for record, place in zip(records, places, strict=True):
                 acknowledgement = await _enqueue(producer, record, place, deadline - now)
-                self._deadlines.watch(acknowledgement, deadline)
+                self._deadlines.watch_future(acknowledgement, deadline)
                 acknowledgements.append(acknowledgement)
             if len(acknowledgements) == 1:
                 await acknowledgements[0]
@@ -281,6 +317,41 @@ class KafkaProducer:
         assert record.key is not None
         partition = partition_of(record.key, self._partitions[record.topic])
         return TopicPartition(record.topic, partition)
+
+    def _ended(
+        self,
+        call: Call,
+        error: BaseException | None,
+        then: Callable[[NotDurableError | None], None],
+    ) -> None:
+        """Answer who called `write`, or try once more."""
+        now = asyncio.get_running_loop().time()
+        if error is None:
+            _ACKNOWLEDGED.inc()
+            _SECONDS.observe(now - call.began)
+            then(None)
+        elif isinstance(error, TimeoutError):
+            for place in call.places:
+                self._overdue.note(call.producer, place, now)
+            _OVERDUE.inc()
+            then(NotDurableError(_SENTENCE, retry_after=_RETRY_AFTER))
+        else:
+            if isinstance(error, KafkaError):
+                self._judge(call.producer, error)
+            if self._tries is None or self._stopped.is_set():
+                then(NotDurableError(_SENTENCE, retry_after=_RETRY_AFTER))
+            else:
+                self._tries.create_task(self._try_again(call, call.deadline - now, then))
+
+    async def _try_again(
+        self, call: Call, seconds: float, then: Callable[[NotDurableError | None], None]
+    ) -> None:
+        try:
+            await self.produce_all(call.records, timeout=seconds)
+        except NotDurableError as error:
+            then(error)
+        else:
+            then(None)
 
     def _look_at(
         self,

@@ -29,6 +29,7 @@ from gateway.http.problems import (
     ProblemType,
     problem_body,
 )
+from gateway.http.shortcut import Heads, Shortcut, ShortcutCycle
 
 _READ_BYTES: Final = 64 * 1024
 _PARSED_BYTES: Final = 16 * 1024
@@ -124,6 +125,8 @@ class GuardedProtocol(ZttpProtocol):
         _loop: asyncio.AbstractEventLoop | None = None,
         *,
         guard: Guard,
+        shortcut: Shortcut | None = None,
+        heads: Heads,
     ) -> None:
         super().__init__(config, server_state, app_state, _loop)
         self.conn = _InspectedConnection(self.conn, self)  # type: ignore[assignment]
@@ -139,6 +142,8 @@ class GuardedProtocol(ZttpProtocol):
         self._refusal = _MALFORMED
         self._is_upload = False
         self._last_chance = False
+        self._shortcut = shortcut
+        self._heads = heads
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Take the connection, or end it where the peer has too many."""
@@ -179,6 +184,63 @@ class GuardedProtocol(ZttpProtocol):
                 pass
         self._received += len(data)
         self._parse(data)
+
+    def handle_events(self, event: zttp.Event) -> None:
+        """Serve what the parser has found, past ASGI where the shortcut takes it."""
+        cycle: object = self.cycle
+        if isinstance(event, zttp.Request):
+            cycle = self._take(event)
+            if cycle is not None:
+                self.cycle = cycle  # type: ignore[assignment]
+                event = self.conn.next_event()
+        if not isinstance(cycle, ShortcutCycle):
+            super().handle_events(event)
+            return
+        while event is not zttp.NEED_DATA:
+            if isinstance(event, zttp.Data):
+                cycle.add(event.data)
+            elif isinstance(event, zttp.EndOfMessage):
+                self._serve(cycle)
+                return
+            event = self.conn.next_event()
+
+    def _take(self, event: zttp.Request) -> ShortcutCycle | None:
+        """Let the shortcut have a request, where nothing about it is unusual."""
+        if (
+            self._shortcut is None
+            or event.method != b"POST"
+            or event.end_stream
+            or event.expect_continue
+            or self.flow.write_paused
+            or self.conn.should_close()
+        ):
+            return None
+        assert isinstance(event.headers, zttp.HeaderBlock)
+        taken = self._shortcut.begin(event.path, event.headers)
+        if taken is None:
+            return None
+        return ShortcutCycle(
+            event,
+            taken,
+            self.conn,
+            self.transport,
+            self.server_state,
+            self._heads,
+            self.on_response_complete,
+        )
+
+    def _serve(self, cycle: ShortcutCycle) -> None:
+        try:
+            served = cycle.serve()
+        except Exception:  # noqa: BLE001 - the application meets it, too, and answers as for any fault
+            served = False
+        if not served:
+            # It finds the request as if it had been there from the beginning.
+            super().handle_events(cycle.request)
+            self.cycle.body += cycle.body
+            self.cycle.more_body = False
+            self.cycle.message_event.set()
+        cycle.body = b""
 
     def seen(self, event: zttp.Event) -> zttp.Event:
         """Note what the parser has found.

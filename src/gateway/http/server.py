@@ -14,6 +14,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gateway.http.guard import Guard, Limits
 from gateway.http.protocol import GuardedProtocol
+from gateway.http.shortcut import Heads, Shortcut
 
 _BACKLOG: Final = 2048
 
@@ -30,6 +31,7 @@ class HttpServer:
         host: str,
         port: int,
         limits: Limits | None = None,
+        shortcut: Shortcut | None = None,
         trusted_proxies: Collection[str] = (),
         listen_fd: int | None = None,
         stop_seconds: float = 8.0,
@@ -41,6 +43,7 @@ class HttpServer:
             host: The address to listen on.
             port: 0: a free one, which `port` tells once the server listens.
             limits: What a peer may cost.
+            shortcut: Takes what it can before `app` does.
             trusted_proxies: Addresses or networks whose X-Forwarded-For and -Proto are believed.
             listen_fd: A listening socket's descriptor, inherited from who started this process;
                 host and port are then its own. While a new process takes over, both accept from
@@ -54,7 +57,9 @@ class HttpServer:
         self._server = _Server(
             uvicorn.Config(
                 _Quiet(app),
-                http=partial(GuardedProtocol, guard=self._guard),  # type: ignore[arg-type]
+                http=partial(  # type: ignore[arg-type]
+                    GuardedProtocol, guard=self._guard, shortcut=shortcut, heads=Heads()
+                ),
                 ws="none",
                 lifespan="off",
                 log_config=None,

@@ -14,6 +14,7 @@ from typing import Final, Protocol
 from urllib.parse import parse_qs, unquote
 
 import structlog
+import zttp
 from prometheus_client import Counter, Histogram
 from starlette.responses import PlainTextResponse, Response
 from starlette.types import Message, Receive, Scope, Send
@@ -29,6 +30,7 @@ from gateway.errors import (
     GatewayError,
     InvalidSignatureError,
     MissingParameterError,
+    NotDurableError,
     NotFoundError,
     UnsupportedMediaTypeError,
     VerifyTokenMismatchError,
@@ -39,12 +41,14 @@ from gateway.http.problems import (
     problem_response,
     problem_type_of,
 )
+from gateway.http.shortcut import Reply
 from gateway.ingress.secrets import SecretCache
 from gateway.meta.challenge import ChallengeRefusal, Echo, answer_challenge
 from gateway.meta.normalise import Normalised, normalise
 from gateway.meta.signature import verify
 
 PREFIX: Final = "/webhooks/meta/"
+_PREFIX: Final = PREFIX.encode()
 # Parsing a body of this size takes longer than other requests should wait.
 _LARGE_BYTES: Final = 128 * 1024
 
@@ -78,13 +82,23 @@ class Producer(Protocol):
         """Return once all are durable, or raise `NotDurableError` when time is up."""
         ...
 
+    def write(
+        self,
+        records: Sequence[NewRecord],
+        then: Callable[[NotDurableError | None], None],
+        *,
+        timeout: float,
+    ) -> bool:
+        """Call back where `produce_all` would return or raise; False: only that can help."""
+        ...
+
 
 class _ClientGoneError(Exception):
     """Who sent the request hung up before its end."""
 
 
 class MetaWebhooks:
-    """The ASGI application behind `/webhooks/meta/…`."""
+    """The ASGI application behind `/webhooks/meta/…`, and the shortcut to what it does most."""
 
     def __init__(
         self,
@@ -130,15 +144,50 @@ class MetaWebhooks:
             _REQUESTS.labels(answer="client-gone").inc()
             return
         except GatewayError as error:
-            slug = problem_type_of(error).slug
-            _REQUESTS.labels(answer=slug).inc()
-            log.info("webhook.refused", problem=slug, request_id=request_id)
-            response = problem_response(error, instance=request_id)
-            if isinstance(error, BodyTooLargeError):
-                # The rest of the body is not read, so the connection cannot serve another request.
-                response.headers["Connection"] = "close"
+            response = _refusal(error, request_id)
         response.headers["X-Request-Id"] = request_id
         await response(scope, receive, send)
+
+    def begin(self, path: bytes, headers: zttp.HeaderBlock) -> "_Post | None":
+        """Take a webhook of ordinary form and size; all others come as to any ASGI application."""
+        app_id = path.removeprefix(_PREFIX)
+        if len(app_id) == len(path) or not app_id.isalnum():
+            return None
+        length = headers.get(b"content-length", b"")
+        if not length.isdigit() or int(length) >= min(_LARGE_BYTES, self._body_bytes):
+            return None
+        if headers.get(b"content-encoding") is not None:
+            return None
+        return _Post(self, app_id.decode(), headers.getall(b"x-hub-signature-256"))
+
+    def take_at_once(
+        self,
+        app_id: str,
+        signatures: list[bytes],
+        body: bytes,
+        then: Callable[[NotDurableError | None], None],
+    ) -> bool:
+        """Take a body where that needs no waiting but for the broker; `then` is told how it went.
+
+        False: nothing was done. It may have to be refused.
+        """
+        app = self._secrets.known_app(app_id)
+        if app is None or not verify(body, signatures, app.secrets):
+            return False
+        received_at = self._clock.now()
+        normalised = normalise(
+            body,
+            meta_app_id=app_id,
+            received_at=received_at,
+            traceparent=self._new_traceparent(),
+        )
+        records = [record_of(event, received_at) for event in normalised.events]
+        if not records:
+            asyncio.get_running_loop().call_soon(then, None)
+        elif not self._producer.write(records, then, timeout=self._produce_seconds):
+            return False
+        _count(normalised)
+        return True
 
     async def _answer(self, scope: Scope, request_id: str) -> Response:
         app_id = _app_id(scope["path"])
@@ -235,6 +284,40 @@ class MetaWebhooks:
                 )
 
 
+class _Post:
+    """A webhook that came by the shortcut."""
+
+    __slots__ = ("_app_id", "_began", "_reply", "_signatures", "_webhooks")
+
+    def __init__(self, webhooks: MetaWebhooks, app_id: str, signatures: list[bytes]) -> None:
+        self._webhooks = webhooks
+        self._app_id = app_id
+        self._signatures = signatures
+        self._began = time.perf_counter()
+        self._reply: Reply | None = None
+
+    def serve(self, body: bytes, reply: Reply) -> bool:
+        """Verify, normalise and write; the answer follows."""
+        self._reply = reply
+        return self._webhooks.take_at_once(self._app_id, self._signatures, body, self._answer)
+
+    def abandon(self) -> None:
+        """Take note that who sent the request hung up before its end."""
+        _REQUESTS.labels(answer="client-gone").inc()
+
+    def _answer(self, error: NotDurableError | None) -> None:
+        assert self._reply is not None
+        request_id = ids.new_id("req")
+        if error is None:
+            self._reply.ok(request_id)
+            _TAKEN.inc()
+            _SECONDS.observe(time.perf_counter() - self._began)
+        else:
+            response = _refusal(error, request_id)
+            response.headers["X-Request-Id"] = request_id
+            self._reply.answer(response.status_code, response.raw_headers, bytes(response.body))
+
+
 def record_of(event: InboundEvent, received_at: datetime) -> NewRecord:
     """Return the record of an event that arrived at a moment."""
     return NewRecord(
@@ -244,6 +327,17 @@ def record_of(event: InboundEvent, received_at: datetime) -> NewRecord:
         headers=event.headers(),
         timestamp=received_at,
     )
+
+
+def _refusal(error: GatewayError, request_id: str) -> Response:
+    slug = problem_type_of(error).slug
+    _REQUESTS.labels(answer=slug).inc()
+    log.info("webhook.refused", problem=slug, request_id=request_id)
+    response = problem_response(error, instance=request_id)
+    if isinstance(error, BodyTooLargeError):
+        # The rest of the body is not read, so the connection cannot serve another request.
+        response.headers["Connection"] = "close"
+    return response
 
 
 def _app_id(path: str) -> str:

@@ -98,6 +98,10 @@ class SecretCache:
         self._refuse_until_loaded()
         return await self._apps.get(app_id)
 
+    def known_app(self, app_id: str) -> AppSecrets | None:
+        """Return what `app` would, where it need not look anything up; None: ask `app`."""
+        return self._apps.known(app_id) if self.loaded else None
+
     async def channel(self, channel_id: str) -> IncomingChannel | None:
         """Return a third-party channel.
 
@@ -180,6 +184,9 @@ class _Table(Generic[Known]):
     def replace(self, known: dict[str, Known]) -> None:
         self._known = known
         self._noes.clear()
+
+    def known(self, name: str) -> Known | None:
+        return self._known.get(name)
 
     async def get(self, name: str) -> Known | None:
         known = self._known.get(name)

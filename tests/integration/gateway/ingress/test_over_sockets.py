@@ -31,7 +31,7 @@ async def ingress(stage, broker):
         body_bytes=LIMIT,
         produce_seconds=4,
     )
-    server = HttpServer(app, host="127.0.0.1", port=0)
+    server = HttpServer(app, host="127.0.0.1", port=0, shortcut=app)
     async with asyncio.TaskGroup() as group:
         producing = group.create_task(producer.run())
         group.create_task(server.run())

@@ -1,0 +1,154 @@
+"""Waits for aiokafka's batches as a whole.
+
+aiokafka makes a future for each record and wakes a task for each of them, which costs more than
+writing the record. Records of a burst share a batch: here all who wait for one are called from one
+callback, and one deadline is kept for them. What a batch holds, its order, sequence numbers and
+repeats are aiokafka's own.
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+import structlog
+from aiokafka import AIOKafkaProducer, TopicPartition
+
+from gateway.broker.deadlines import Deadlines
+from gateway.broker.records import NewRecord
+
+# The accumulator waits for room where a record is larger.
+LARGEST_BYTES: Final = 128 * 1024
+
+log = structlog.get_logger()
+
+
+class Call:
+    """Records that were written together, and who wants to know when all are acknowledged."""
+
+    __slots__ = ("_ended", "began", "deadline", "left", "places", "producer", "records")
+
+    def __init__(
+        self,
+        producer: AIOKafkaProducer,
+        records: Sequence[NewRecord],
+        places: Sequence[TopicPartition],
+        *,
+        began: float,
+        deadline: float,
+        ended: "Callable[[Call, BaseException | None], None] | None",
+    ) -> None:
+        """Describe the call; `ended` is told of the first error, or None when all is well."""
+        self.producer = producer
+        self.records = records
+        self.places = places
+        self.began = began
+        self.deadline = deadline
+        # Batches that were not acknowledged.
+        self.left = 0
+        self._ended = ended
+
+    def acknowledged(self) -> None:
+        """Take note that a batch is durable."""
+        self.left -= 1
+        if not self.left:
+            self.end(None)
+
+    def end(self, error: BaseException | None) -> None:
+        """Tell who waits, once."""
+        ended, self._ended = self._ended, None
+        if ended is not None:
+            try:
+                ended(self, error)
+            except Exception as fault:
+                # The others of the batch have to be told all the same.
+                log.exception("kafka.answer_failed", error=type(fault).__name__)
+
+    def forget(self) -> None:
+        """Tell nobody."""
+        self._ended = None
+
+
+class Batches:
+    """The batches of one event loop that somebody waits for."""
+
+    def __init__(self, deadlines: Deadlines) -> None:
+        self._deadlines = deadlines
+        self._waiting: dict[Any, _Batch] = {}
+
+    def append(self, call: Call) -> bool:
+        """Put records into batches, where there is room; False: nobody is told of anything.
+
+        Some may have been put there even then.
+        """
+        accumulator = call.producer._message_accumulator  # noqa: SLF001 - no port of aiokafka's does it
+        if accumulator._closed or accumulator._exception is not None:  # noqa: SLF001 - see above
+            return False
+        for record, place in zip(call.records, call.places, strict=True):
+            queued = accumulator._batches.get(place)  # noqa: SLF001 - see above
+            batch = (
+                queued[-1]
+                if queued
+                else accumulator._append_batch(accumulator.create_builder(), place)  # noqa: SLF001
+            )
+            written = batch._builder.append(  # noqa: SLF001 - see above
+                timestamp=round(record.timestamp.timestamp() * 1000),
+                key=record.key,
+                value=record.value,
+                headers=record.headers,
+            )
+            if written is None:
+                call.forget()
+                return False
+            self._wait(batch, call)
+        return True
+
+    def _wait(self, batch: Any, call: Call) -> None:  # noqa: ANN401 - aiokafka's MessageBatch
+        waiting = self._waiting.get(batch)
+        if waiting is None:
+            waiting = self._waiting[batch] = _Batch(self._deadlines)
+            self._deadlines.watch(waiting, call.deadline)
+            batch.future.add_done_callback(lambda future: self._settle(batch, future))
+        elif waiting.calls[-1] is call:
+            return
+        waiting.calls.append(call)
+        call.left += 1
+
+    def _settle(self, batch: Any, future: asyncio.Future[Any]) -> None:  # noqa: ANN401 - as above
+        self._waiting.pop(batch).settle(
+            asyncio.CancelledError() if future.cancelled() else future.exception()
+        )
+
+
+class _Batch:
+    """The calls that wait for one batch."""
+
+    def __init__(self, deadlines: Deadlines) -> None:
+        self.calls: list[Call] = []
+        self._deadlines = deadlines
+        self._settled = False
+
+    def done(self) -> bool:
+        """Say whether nobody waits any more."""
+        return self._settled
+
+    def settle(self, error: BaseException | None) -> None:
+        """Tell all who wait."""
+        self._settled = True
+        if error is None:
+            for call in self.calls:
+                call.acknowledged()
+        else:
+            for call in self.calls:
+                call.end(error)
+
+    def expire(self, now: float) -> None:
+        """Tell those whose time is up."""
+        rest = []
+        for call in self.calls:
+            if call.deadline <= now:
+                call.end(TimeoutError())
+            else:
+                rest.append(call)
+        self.calls = rest
+        if rest:
+            self._deadlines.watch(self, min(call.deadline for call in rest))
