@@ -106,7 +106,7 @@ class Batches:
         waiting = self._waiting.get(batch)
         if waiting is None:
             waiting = self._waiting[batch] = _Batch(self._deadlines)
-            self._deadlines.watch(waiting, call.deadline)
+            self._deadlines.watch_wait(waiting, call.deadline)
             batch.future.add_done_callback(lambda future: self._settle(batch, future))
         elif waiting.calls[-1] is call:
             return
@@ -151,4 +151,4 @@ class _Batch:
                 rest.append(call)
         self.calls = rest
         if rest:
-            self._deadlines.watch(self, min(call.deadline for call in rest))
+            self._deadlines.watch_wait(self, min(call.deadline for call in rest))

@@ -28,7 +28,14 @@ class Deadlines:
     def __init__(self) -> None:
         self._steps: dict[int, list[Wait]] = {}
 
-    def watch(self, wait: Wait, deadline: float) -> None:
+    def watch(self, waited_for: asyncio.Future[Any], deadline: float) -> None:
+        """Let a future fail with `TimeoutError` where it is not done by then, in the loop's time.
+
+        The future must be one that nobody minds being failed from outside.
+        """
+        self.watch_wait(_Future(waited_for), deadline)
+
+    def watch_wait(self, wait: Wait, deadline: float) -> None:
         """Let a wait expire where it is not done by then, in the loop's time."""
         step = int(deadline / _STEP_SECONDS) + 1
         waits = self._steps.get(step)
@@ -36,13 +43,6 @@ class Deadlines:
             waits = self._steps[step] = []
             asyncio.get_running_loop().call_at(step * _STEP_SECONDS, self._end, step)
         waits.append(wait)
-
-    def watch_future(self, waited_for: asyncio.Future[Any], deadline: float) -> None:
-        """Let a future fail with `TimeoutError` where it is not done by then.
-
-        The future must be one that nobody minds being failed from outside.
-        """
-        self.watch(_Future(waited_for), deadline)
 
     def _end(self, step: int) -> None:
         now = step * _STEP_SECONDS

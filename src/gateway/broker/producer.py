@@ -295,7 +295,7 @@ class KafkaProducer:
         try:
             for record, place in zip(records, places, strict=True):
                 acknowledgement = await _enqueue(producer, record, place, deadline - now)
-                self._deadlines.watch_future(acknowledgement, deadline)
+                self._deadlines.watch(acknowledgement, deadline)
                 acknowledgements.append(acknowledgement)
             if len(acknowledgements) == 1:
                 await acknowledgements[0]
