@@ -60,6 +60,25 @@ def _call(owner: Any, name: str, *, before: str = "", after: str = "") -> Plant:
     return plant
 
 
+def _write(passed: Pass) -> None:
+    """Name the same moments where nobody waits in a task: before, and before who waits is told."""
+    from gateway.broker.producer import KafkaProducer  # noqa: PLC0415 - see `plants`
+
+    original = KafkaProducer.write
+
+    @functools.wraps(original)
+    def write(self: Any, records: Any, then: Callable[[Any], None], *, timeout: float) -> bool:
+        def told(error: Exception | None) -> None:
+            if error is None:
+                passed("ingress.after_produce")
+            then(error)
+
+        passed("ingress.before_produce")
+        return original(self, records, told, timeout=timeout)
+
+    KafkaProducer.write = write  # type: ignore[method-assign, assignment]
+
+
 def _written(passed: Pass) -> None:
     """Name the moment before the commit of a transaction that has something to tell."""
     from gateway.db.unit_of_work import UnitOfWork  # noqa: PLC0415 - see `plants`
@@ -90,6 +109,7 @@ def _of_api() -> tuple[Plant, ...]:
             before="ingress.before_produce",
             after="ingress.after_produce",
         ),
+        _write,
         # Some records of a body may be on their way, others not.
         _call(KafkaProducer, "_place", after="ingress.half_queued"),
         _written,

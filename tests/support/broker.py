@@ -6,7 +6,7 @@ one joins or leaves, all partitions are taken back and given out anew.
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 
 from gateway.broker.handler import PartitionHandler
@@ -128,6 +128,16 @@ class InMemoryProducer:
             raise NotDurableError("away", retry_after=timedelta(seconds=5))
         for record in records:
             await self._broker.append(record)
+
+    def write(
+        self,
+        records: Sequence[NewRecord],
+        then: Callable[[NotDurableError | None], None],
+        *,
+        timeout: float = 4.0,
+    ) -> bool:
+        """Leave it to `produce_all`."""
+        return False
 
     async def stop(self, seconds: float = 5.0) -> None:
         pass
