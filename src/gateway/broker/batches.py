@@ -7,6 +7,7 @@ repeats are aiokafka's own.
 """
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
@@ -15,9 +16,13 @@ from aiokafka import AIOKafkaProducer, TopicPartition
 
 from gateway.broker.deadlines import Deadlines
 from gateway.broker.records import NewRecord
+from gateway.errors import NotDurableError
 
 # The accumulator waits for room where a record is larger.
 LARGEST_BYTES: Final = 128 * 1024
+# More than a batch, a record and a header have beside what they hold.
+_FRAME_BYTES: Final = 128
+_HEADER_BYTES: Final = 10
 
 log = structlog.get_logger()
 
@@ -25,7 +30,7 @@ log = structlog.get_logger()
 class Call:
     """Records that were written together, and who wants to know when all are acknowledged."""
 
-    __slots__ = ("_ended", "began", "deadline", "left", "places", "producer", "records")
+    __slots__ = ("_ended", "began", "deadline", "left", "places", "producer", "records", "then")
 
     def __init__(
         self,
@@ -35,6 +40,7 @@ class Call:
         *,
         began: float,
         deadline: float,
+        then: Callable[[NotDurableError | None], None],
         ended: "Callable[[Call, BaseException | None], None] | None",
     ) -> None:
         """Describe the call; `ended` is told of the first error, or None when all is well."""
@@ -45,6 +51,7 @@ class Call:
         self.deadline = deadline
         # Batches that were not acknowledged.
         self.left = 0
+        self.then = then
         self._ended = ended
 
     def acknowledged(self) -> None:
@@ -76,13 +83,13 @@ class Batches:
         self._waiting: dict[Any, _Batch] = {}
 
     def append(self, call: Call) -> bool:
-        """Put records into batches, where there is room; False: nobody is told of anything.
-
-        Some may have been put there even then.
-        """
+        """Put records into batches, where there is room; False: there is not, and none was."""
         accumulator = call.producer._message_accumulator  # noqa: SLF001 - no port of aiokafka's does it
         if accumulator._closed or accumulator._exception is not None:  # noqa: SLF001 - see above
             return False
+        if len(call.records) > 1 and not _has_room(accumulator, call):
+            return False
+        moment, milliseconds = None, 0
         for record, place in zip(call.records, call.places, strict=True):
             queued = accumulator._batches.get(place)  # noqa: SLF001 - see above
             batch = (
@@ -90,13 +97,17 @@ class Batches:
                 if queued
                 else accumulator._append_batch(accumulator.create_builder(), place)  # noqa: SLF001
             )
+            if record.timestamp is not moment:
+                moment = record.timestamp
+                milliseconds = round(moment.timestamp() * 1000)
             written = batch._builder.append(  # noqa: SLF001 - see above
-                timestamp=round(record.timestamp.timestamp() * 1000),
+                timestamp=milliseconds,
                 key=record.key,
                 value=record.value,
                 headers=record.headers,
             )
             if written is None:
+                # The batch is full, or is sent again and takes no more.
                 call.forget()
                 return False
             self._wait(batch, call)
@@ -117,6 +128,30 @@ class Batches:
         self._waiting.pop(batch).settle(
             asyncio.CancelledError() if future.cancelled() else future.exception()
         )
+
+
+def _has_room(accumulator: Any, call: Call) -> bool:  # noqa: ANN401 - aiokafka's MessageAccumulator
+    """Say whether all records of a call fit where they belong, as things stand."""
+    needed: Counter[TopicPartition] = Counter()
+    for record, place in zip(call.records, call.places, strict=True):
+        needed[place] += _most_bytes(record)
+    for place, size in needed.items():
+        queued = accumulator._batches.get(place)  # noqa: SLF001 - as for append
+        if queued:
+            builder = queued[-1]._builder  # noqa: SLF001 - as for append
+            if builder.closed():
+                return False
+            size += builder.size()  # noqa: PLW2901 - the sum is what counts
+        if size > accumulator._batch_size - _FRAME_BYTES:  # noqa: SLF001 - as for append
+            return False
+    return True
+
+
+def _most_bytes(record: NewRecord) -> int:
+    """Return what a record takes at most."""
+    headers = sum(len(name.encode()) + len(value) for name, value in record.headers)
+    parts = len(record.key or b"") + len(record.value or b"") + headers
+    return parts + _FRAME_BYTES + _HEADER_BYTES * len(record.headers)
 
 
 class _Batch:

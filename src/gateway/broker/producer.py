@@ -9,6 +9,7 @@ import asyncio
 import time
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
+from functools import lru_cache
 from typing import Final
 
 import structlog
@@ -98,6 +99,8 @@ class KafkaProducer:
         self._deadlines = Deadlines()
         self._overdue = Overdue()
         self._batches = Batches(self._deadlines)
+        # The loop's, once there is one.
+        self._time: Callable[[], float] = time.monotonic
         # Of what is tried again while nobody waits for it in a task of their own.
         self._tries: asyncio.TaskGroup | None = None
 
@@ -200,18 +203,25 @@ class KafkaProducer:
             producer is None
             or not self._usable.is_set()
             or producer._sender.sender_task.done()  # noqa: SLF001 - see _watch
-            or any(record.value and len(record.value) > LARGEST_BYTES for record in records)
         ):
             return False
-        places = [self._place(record) for record in records]
-        now = asyncio.get_running_loop().time()
+        places = []
+        for record in records:
+            if record.value is not None and len(record.value) > LARGEST_BYTES:
+                return False
+            places.append(self._place(record))
+        now = self._time()
         if self._overdue and not self._overdue.may_try(places, now):
             return False
-
-        def ended(call: Call, error: BaseException | None) -> None:
-            self._ended(call, error, then)
-
-        call = Call(producer, records, places, began=now, deadline=now + timeout, ended=ended)
+        call = Call(
+            producer,
+            records,
+            places,
+            began=now,
+            deadline=now + timeout,
+            then=then,
+            ended=self._ended,
+        )
         return self._batches.append(call)
 
     async def stop(self, seconds: float = _CLOSE_SECONDS) -> None:
@@ -224,6 +234,7 @@ class KafkaProducer:
 
     async def _start(self) -> AIOKafkaProducer:
         self._partitions = dict(await self._topics.ensure())
+        self._time = asyncio.get_running_loop().time
         producer = AIOKafkaProducer(
             **self._connection.arguments("gateway-producer", request_seconds=_REQUEST_SECONDS),
             acks="all",
@@ -313,19 +324,13 @@ class KafkaProducer:
 
     def _place(self, record: NewRecord) -> TopicPartition:
         if record.partition is not None:
-            return TopicPartition(record.topic, record.partition)
+            return _place(record.topic, record.partition)
         assert record.key is not None
-        partition = partition_of(record.key, self._partitions[record.topic])
-        return TopicPartition(record.topic, partition)
+        return _place(record.topic, partition_of(record.key, self._partitions[record.topic]))
 
-    def _ended(
-        self,
-        call: Call,
-        error: BaseException | None,
-        then: Callable[[NotDurableError | None], None],
-    ) -> None:
+    def _ended(self, call: Call, error: BaseException | None) -> None:
         """Answer who called `write`, or try once more."""
-        now = asyncio.get_running_loop().time()
+        now, then = self._time(), call.then
         if error is None:
             _ACKNOWLEDGED.inc()
             _SECONDS.observe(now - call.began)
@@ -379,6 +384,11 @@ class KafkaProducer:
             self._usable.clear()
             self._broken.set()
         return _BrokenError()
+
+
+@lru_cache(maxsize=1024)
+def _place(topic: str, partition: int) -> TopicPartition:
+    return TopicPartition(topic, partition)
 
 
 async def _enqueue(

@@ -54,8 +54,14 @@ def event_id(parts: Iterable[str]) -> str:
     It is the UUIDv5 of the parts as UTF-8, each with its length before it, so that no two lists of
     parts read alike: `("ab", "c")` is `2:ab1:c`.
     """
-    encoded = [part.encode("utf-8", "surrogatepass") for part in parts]
-    name = b"".join([b"%d:%b" % (len(part), part) for part in encoded])
+    parts = tuple(parts)
+    text = "".join([f"{len(part)}:{part}" for part in parts])
+    if text.isascii():
+        # Nearly always: then the characters are the bytes, which are quicker to have so.
+        name = text.encode()
+    else:
+        encoded = [part.encode("utf-8", "surrogatepass") for part in parts]
+        name = b"".join([b"%d:%b" % (len(part), part) for part in encoded])
     digest = bytearray(hashlib.sha1(_EVENT_NAMESPACE + name, usedforsecurity=False).digest()[:16])
     # What makes it a UUID of version 5.
     digest[6] = digest[6] & 0x0F | 0x50

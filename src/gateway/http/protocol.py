@@ -12,6 +12,7 @@ from enum import Enum, auto
 from http import HTTPStatus
 from typing import Any, Final
 
+import structlog
 import zttp
 from uvicorn.config import Config
 from uvicorn.protocols.http.zttp_impl import RequestResponseCycle, ZttpProtocol
@@ -40,6 +41,9 @@ _LINGER_SECONDS: Final = 2.0
 _LINGER_BYTES: Final = 8 * 1024 * 1024
 # A kept-alive connection may be used once more while the server stops.
 _LAST_CHANCE_SECONDS: Final = 1.0
+
+
+log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +133,8 @@ class GuardedProtocol(ZttpProtocol):
         heads: Heads,
     ) -> None:
         super().__init__(config, server_state, app_state, _loop)
+        # What the request's head alone says.
+        self._is_last = self.conn.should_close
         self.conn = _InspectedConnection(self.conn, self)  # type: ignore[assignment]
         self.peer: str | None = None
         self.deadline: float | None = None
@@ -212,7 +218,7 @@ class GuardedProtocol(ZttpProtocol):
             or event.end_stream
             or event.expect_continue
             or self.flow.write_paused
-            or self.conn.should_close()
+            or self._is_last()
         ):
             return None
         assert isinstance(event.headers, zttp.HeaderBlock)
@@ -232,7 +238,9 @@ class GuardedProtocol(ZttpProtocol):
     def _serve(self, cycle: ShortcutCycle) -> None:
         try:
             served = cycle.serve()
-        except Exception:  # noqa: BLE001 - the application meets it, too, and answers as for any fault
+        except Exception as error:
+            # The application is told of it in the usual way, should it meet it, too.
+            log.exception("http.shortcut_failed", error=type(error).__name__)
             served = False
         if not served:
             # It finds the request as if it had been there from the beginning.

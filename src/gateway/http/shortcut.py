@@ -110,7 +110,7 @@ class ShortcutCycle:
         self.response_started = False
         self.response_complete = False
         self.default_headers: list[tuple[bytes, bytes]] = []
-        self._taken = taken
+        self._taken: Taken | None = taken
         self._transport = transport
         self._state = state
         self._heads = heads
@@ -125,7 +125,9 @@ class ShortcutCycle:
         """Take note of news; that the peer is gone is the only one that counts here."""
         if self.disconnected and self.more_body:
             self.more_body = False
-            self._taken.abandon()
+            taken, self._taken = self._taken, None
+            if taken is not None:
+                taken.abandon()
 
     def add(self, part: bytes) -> None:
         """Keep a part of the body."""
@@ -139,7 +141,11 @@ class ShortcutCycle:
     def serve(self) -> bool:
         """Serve the request, whose body is there; False: the application has to."""
         self.more_body = False
-        return self._taken.serve(bytes(self.body), self)
+        # Who serves it has this for the answer: they must not keep each other alive.
+        taken, self._taken = self._taken, None
+        assert taken is not None
+        body = self.body
+        return taken.serve(body if type(body) is bytes else bytes(body), self)
 
     def ok(self, request_id: str) -> None:
         """Answer 200 without a body."""

@@ -165,15 +165,18 @@ class MetaWebhooks:
         app_id: str,
         signatures: list[bytes],
         body: bytes,
-        then: Callable[[NotDurableError | None], None],
+        then: Callable[[GatewayError | None], None],
     ) -> bool:
         """Take a body where that needs no waiting but for the broker; `then` is told how it went.
 
-        False: nothing was done. It may have to be refused.
+        False: nothing was done.
         """
         app = self._secrets.known_app(app_id)
-        if app is None or not verify(body, signatures, app.secrets):
+        if app is None:
             return False
+        if not verify(body, signatures, app.secrets):
+            asyncio.get_running_loop().call_soon(then, _forged())
+            return True
         received_at = self._clock.now()
         normalised = normalise(
             body,
@@ -214,7 +217,7 @@ class MetaWebhooks:
         body = await self._body(receive)
         app = await self._secrets.app(app_id)
         if not verify(body, signatures, () if app is None else app.secrets):
-            raise InvalidSignatureError("The signature of the body is missing or wrong.")
+            raise _forged()
         received_at = self._clock.now()
         traceparent = self._new_traceparent()
 
@@ -305,17 +308,18 @@ class _Post:
         """Take note that who sent the request hung up before its end."""
         _REQUESTS.labels(answer="client-gone").inc()
 
-    def _answer(self, error: NotDurableError | None) -> None:
-        assert self._reply is not None
+    def _answer(self, error: GatewayError | None) -> None:
+        reply, self._reply = self._reply, None
+        assert reply is not None
         request_id = ids.new_id("req")
         if error is None:
-            self._reply.ok(request_id)
+            reply.ok(request_id)
             _TAKEN.inc()
             _SECONDS.observe(time.perf_counter() - self._began)
         else:
             response = _refusal(error, request_id)
             response.headers["X-Request-Id"] = request_id
-            self._reply.answer(response.status_code, response.raw_headers, bytes(response.body))
+            reply.answer(response.status_code, response.raw_headers, bytes(response.body))
 
 
 def record_of(event: InboundEvent, received_at: datetime) -> NewRecord:
@@ -327,6 +331,10 @@ def record_of(event: InboundEvent, received_at: datetime) -> NewRecord:
         headers=event.headers(),
         timestamp=received_at,
     )
+
+
+def _forged() -> InvalidSignatureError:
+    return InvalidSignatureError("The signature of the body is missing or wrong.")
 
 
 def _refusal(error: GatewayError, request_id: str) -> Response:

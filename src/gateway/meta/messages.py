@@ -4,6 +4,8 @@ Shapes: Messenger Platform webhook events `messages`, `message_echoes`, `message
 `message_reactions`, `messaging_postbacks`, and Instagram's `messages`.
 """
 
+from typing import Final
+
 from gateway.contracts.canonical import Json
 from gateway.meta.attachments import FALLBACK, STORY_MENTION, attachment
 from gateway.meta.fields import (
@@ -23,6 +25,8 @@ from gateway.meta.fields import (
 )
 from gateway.meta.items import Fact, Item, ref_id, text_hash
 from gateway.meta.referrals import referral
+
+_PLAIN: Final = frozenset({"mid", "text"})
 
 
 def message(item: Item, value: Json) -> Fact:
@@ -92,6 +96,11 @@ def postback(item: Item, value: Json) -> Fact:
 
 def _content(fields: dict[str, Json], mid: str | None) -> dict[str, Json]:
     text = optional_text(fields, "text", "message")
+    if fields.keys() <= _PLAIN:
+        # Most have nothing else.
+        kind = "unsupported" if text is None else "text"
+        plain: dict[str, Json] = {"id": mid, "type": kind, "attachments": []}
+        return plain if text is None else plain | {"text": text}
     attachments = [attachment(each) for each in elements(fields, "attachments", "message")]
     data: dict[str, Json] = {
         "id": mid,

@@ -21,8 +21,8 @@ Reasons of unrecognised items:
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 
 from gateway.contracts.canonical import may_need_scrubbing, parse_json_noting_repeats
 from gateway.contracts.inbound import InboundEvent
@@ -31,8 +31,7 @@ from gateway.errors import MalformedJsonError
 from gateway.meta.reading import Reading
 
 
-@dataclass(frozen=True, slots=True)
-class Normalised:
+class Normalised(NamedTuple):
     """The events of a body in its order, and what gave none.
 
     `without_event` counts what held no item: `no-entries`, `entry-without-items`, `empty-array`,
