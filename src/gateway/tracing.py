@@ -5,6 +5,7 @@ headers, the tables and the logs in any case. Spans are exported where an addres
 """
 
 import os
+import random
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from opentelemetry.sdk.trace.export import SpanExporter
 
 _TRACEPARENT: Final = re.compile(r"00-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})")
+# Ids have to differ, not to be hard to guess; asking the system for each would take longer.
+_IDS: Final = random.Random(os.urandom(32))  # noqa: S311 - nothing is guarded by them
 _NO_ATTRIBUTES: Final[Mapping[str, AttributeValue]] = {}
 
 
@@ -99,8 +102,7 @@ class Tracing:
 
 def new_traceparent() -> str:
     """Return the beginning of a new trace."""
-    ids = os.urandom(24).hex()
-    return f"00-{ids[:32]}-{ids[32:]}-01"
+    return f"00-{_IDS.getrandbits(128):032x}-{_IDS.getrandbits(64):016x}-01"
 
 
 def child_of(parent: str | None) -> str:

@@ -169,11 +169,13 @@ class _Batch:
     def settle(self, error: BaseException | None) -> None:
         """Tell all who wait."""
         self._settled = True
+        # This is kept until its deadline, thousands of others too: what they held has to go now.
+        calls, self.calls = self.calls, []
         if error is None:
-            for call in self.calls:
+            for call in calls:
                 call.acknowledged()
         else:
-            for call in self.calls:
+            for call in calls:
                 call.end(error)
 
     def expire(self, now: float) -> None:

@@ -200,9 +200,7 @@ class KafkaProducer:
         """
         producer = self._producer
         if (
-            producer is None
-            or not self._usable.is_set()
-            or producer._sender.sender_task.done()  # noqa: SLF001 - see _watch
+            producer is None or not self._usable.is_set() or producer._sender.sender_task.done()  # noqa: SLF001 - see _watch
         ):
             return False
         places = []

@@ -207,12 +207,15 @@ def _parse(raw: bytes, decoder: json.JSONDecoder, limits: Limits) -> Json:
 
 def _scan(text: str, decoder: json.JSONDecoder) -> Json:
     """Return what the decoder makes of a text; nearly all begin and end with the document."""
+    # It is the decoder's own, though typeshed does not know it.
+    scan_once: Any = decoder.scan_once  # type: ignore[attr-defined]
     try:
-        value, end = decoder.scan_once(text, 0)
+        value, end = scan_once(text, 0)
     except StopIteration:
-        end = -1
-    if end == len(text):
-        return value
+        pass
+    else:
+        if end == len(text):
+            return value
     # White space around it, or a fault.
     _COUNTING.repeats = 0
     return decoder.decode(text)

@@ -175,8 +175,12 @@ class GuardedProtocol(ZttpProtocol):
                 self._discard(len(data))
                 return
             case _Phase.IDLE:
-                self._enter(_Phase.HEAD, self._limits.header_seconds)
+                # Nearly all requests come whole, and need no deadline.
+                self._phase = _Phase.HEAD
+                self._received = 0
                 self._read_head(data)
+                if self._phase is _Phase.HEAD:
+                    self.deadline = self.loop.time() + self._limits.header_seconds
                 return
             case _Phase.HEAD:
                 self._read_head(data)
@@ -369,12 +373,12 @@ class GuardedProtocol(ZttpProtocol):
         self.deadline = None if seconds is None else self.loop.time() + seconds
 
     def _begin_body(self, event: zttp.Request) -> None:
-        self._is_upload = self._limits.is_upload(event.path.decode("ascii"))
-        self.body_since = self.loop.time()
-        self._enter(
-            _Phase.BODY,
-            self._limits.upload_seconds if self._is_upload else self._limits.body_seconds,
-        )
+        limits = self._limits
+        self._is_upload = limits.is_upload(event.path.decode("ascii"))
+        self._phase = _Phase.BODY
+        self._received = 0
+        self.body_since = now = self.loop.time()
+        self.deadline = now + (limits.upload_seconds if self._is_upload else limits.body_seconds)
 
     def _inspect(self, event: zttp.Request) -> None:
         assert isinstance(event.headers, zttp.HeaderBlock)
@@ -401,13 +405,13 @@ class GuardedProtocol(ZttpProtocol):
     def _parse(self, data: bytes) -> None:
         # The parser keeps a buffer as large as the largest piece that it was ever given.
         if len(data) <= _PARSED_BYTES:
-            pieces = [data]
-        else:
-            pieces = [data[at : at + _PARSED_BYTES] for at in range(0, len(data), _PARSED_BYTES)]
-        for piece in pieces:
+            if not self._is_refused():
+                super().data_received(data)
+            return
+        for at in range(0, len(data), _PARSED_BYTES):
             if self._is_refused():
                 return
-            super().data_received(piece)
+            super().data_received(data[at : at + _PARSED_BYTES])
 
     def _count_body(self, data: bytes) -> None:
         if not self._is_upload:

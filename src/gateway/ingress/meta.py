@@ -324,13 +324,7 @@ class _Post:
 
 def record_of(event: InboundEvent, received_at: datetime) -> NewRecord:
     """Return the record of an event that arrived at a moment."""
-    return NewRecord(
-        topic=INBOUND,
-        key=event.key.encode(),
-        value=event.value(),
-        headers=event.headers(),
-        timestamp=received_at,
-    )
+    return NewRecord(INBOUND, event.key.encode(), event.value(), event.headers(), received_at)
 
 
 def _forged() -> InvalidSignatureError:

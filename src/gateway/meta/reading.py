@@ -149,13 +149,13 @@ class Reading:
         sender_id, recipient_id = party_id(fields.get("sender")), party_id(fields.get("recipient"))
         timestamp = fields.get("timestamp")
         item = Item(
-            fields=fields,
-            original=original,
-            source_id=_source_id(entry, fields, sender_id, recipient_id),
-            sender_id=sender_id,
-            recipient_id=recipient_id,
-            time_text=entry.time_text if timestamp is None else verbatim(timestamp),
-            arrival=self.arrival,
+            fields,
+            original,
+            _source_id(entry, fields, sender_id, recipient_id),
+            sender_id,
+            recipient_id,
+            entry.time_text if timestamp is None else verbatim(timestamp),
+            self.arrival,
         )
         kinds = kinds_of(item)
         if len(kinds) > 1:
@@ -223,18 +223,18 @@ class Reading:
         parts = (self.meta_app_id, kind, source_id, mode, fact.type, *fact.unique)
         self.events.append(
             InboundEvent(
-                id=event_id(parts),
-                type=fact.type,
-                kind=kind,
-                source_id=source_id,
-                contact_id=fact.contact_id,
-                occurred_at=occurred_at,
-                name=INBOUND_TYPES[fact.type].name,
-                data=fact.data,
-                original=original,
-                meta_app_id=self.meta_app_id,
-                standby=standby,
-                traceparent=self.traceparent,
+                event_id(parts),
+                fact.type,
+                kind,
+                source_id,
+                fact.contact_id,
+                occurred_at,
+                INBOUND_TYPES[fact.type].name,
+                fact.data,
+                original,
+                self.meta_app_id,
+                standby,
+                self.traceparent,
             )
         )
 
