@@ -20,8 +20,11 @@ LIMIT = 4 * 1024 * 1024
 PATH = f"/webhooks/meta/{APP}"
 
 
+BOTH_WAYS = pytest.mark.parametrize("past_asgi", [True, False], ids=["shortcut", "asgi"])
+
+
 @asynccontextmanager
-async def ingress(stage, broker):
+async def ingress(stage, broker, *, past_asgi=True):
     """Serve webhooks; give a client and the port."""
     producer = Kafka(broker.address).producer()
     app = MetaWebhooks(
@@ -31,7 +34,7 @@ async def ingress(stage, broker):
         body_bytes=LIMIT,
         produce_seconds=4,
     )
-    server = HttpServer(app, host="127.0.0.1", port=0, shortcut=app)
+    server = HttpServer(app, host="127.0.0.1", port=0, shortcut=app if past_asgi else None)
     async with asyncio.TaskGroup() as group:
         producing = group.create_task(producer.run())
         group.create_task(server.run())
@@ -60,8 +63,9 @@ async def until_served(client, body):
         await asyncio.sleep(0.05)
 
 
-async def test_nothing_is_acknowledged_while_the_broker_is_frozen(stage, own_broker):
-    async with ingress(stage, own_broker) as client:
+@BOTH_WAYS
+async def test_nothing_is_acknowledged_while_the_broker_is_frozen(stage, own_broker, past_asgi):
+    async with ingress(stage, own_broker, past_asgi=past_asgi) as client:
         assert (await post(client, body_of("a"))).status_code == 200
         os.kill(own_broker.pid, signal.SIGSTOP)
         try:
@@ -123,11 +127,12 @@ async def test_methods_and_paths(stage, own_broker, method, path, status):
         assert answer.status_code == status
 
 
-async def test_two_signature_headers_and_sha1_are_refused(stage, own_broker):
+@BOTH_WAYS
+async def test_two_signature_headers_and_sha1_are_refused(stage, own_broker, past_asgi):
     body = body_of("a")
     good = ("X-Hub-Signature-256", sign(body))
     sha1 = ("X-Hub-Signature", "sha1=" + "0" * 40)
-    async with ingress(stage, own_broker) as client:
+    async with ingress(stage, own_broker, past_asgi=past_asgi) as client:
         for headers, status in (
             ([good], 200),
             ([("X-Hub-Signature-256", sign(body).upper().replace("SHA256", "sha256"))], 200),
@@ -141,8 +146,9 @@ async def test_two_signature_headers_and_sha1_are_refused(stage, own_broker):
             assert answer.status_code == status, headers
 
 
-async def test_a_client_that_hangs_up_leaves_the_server_serving(stage, own_broker):
-    async with ingress(stage, own_broker) as client:
+@BOTH_WAYS
+async def test_a_client_that_hangs_up_leaves_the_server_serving(stage, own_broker, past_asgi):
+    async with ingress(stage, own_broker, past_asgi=past_asgi) as client:
         for _ in range(20):
             _, writer = await asyncio.open_connection("127.0.0.1", client.base_url.port)
             writer.write(b"POST %b HTTP/1.1\r\nHost: a\r\n" % PATH.encode())
