@@ -99,6 +99,7 @@ def plants(role: str) -> tuple[Plant, ...]:
 
 
 def _of_api() -> tuple[Plant, ...]:
+    from gateway.broker.batches import Batches  # noqa: PLC0415 - see `plants`
     from gateway.broker.producer import KafkaProducer  # noqa: PLC0415 - see `plants`
     from gateway.db.wakeups import Wakeups  # noqa: PLC0415 - see `plants`
 
@@ -111,7 +112,7 @@ def _of_api() -> tuple[Plant, ...]:
         ),
         _write,
         # Some records of a body may be on their way, others not.
-        _call(KafkaProducer, "_place", after="ingress.half_queued"),
+        _call(Batches, "_wait", after="ingress.half_queued"),
         _written,
         # Its own connection sends the NOTIFY afterwards; the answer has not left either.
         _call(Wakeups, "wake", before="rest.after_commit"),
