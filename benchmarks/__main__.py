@@ -12,6 +12,7 @@ from benchmarks import figures
 
 PARTS: Final = (
     "normalise",
+    "pieces",
     "ingress",
     "routing",
     "relay",
