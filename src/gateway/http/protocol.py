@@ -430,6 +430,7 @@ class GuardedProtocol(ZttpProtocol):
         self._enter(_Phase.REFUSED, _LINGER_SECONDS)
         # What the parser and the request hold is of no use any more, and may be much.
         self.conn = zttp.Connection(zttp.SERVER)
+        self._is_last = self.conn.should_close
         cycle: RequestResponseCycle | None = self.cycle
         if cycle is not None:
             cycle.conn = self.conn
