@@ -69,7 +69,7 @@ async def _slow_down(run: Drill) -> None:
     async with httpx.AsyncClient(
         base_url=run.deployment.sandbox_url, timeout=30, trust_env=False
     ) as sandbox:
-        drip = {"call": "messages", "mode": "drip", "delay_ms": 15, "count": 1_000_000}
+        drip = {"call": "messages", "mode": "drip", "delay_ms": 5, "count": 1_000_000}
         await call(sandbox, "POST", "/control/faults", drip)
         for channel in run.traffic.cast.channels.values():
             late = {"page_id": channel.source, "mode": "delay"}

@@ -5,6 +5,7 @@ import signal
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -62,11 +63,12 @@ async def _serves(gateway: Gateway) -> None:
         await page.conversation("after all that")
 
 
-async def _ready(description: dict[str, dict[str, str]]) -> bool:
+async def _ready(description: dict[str, Any]) -> bool:
+    addresses = [f"{address}/readyz" for address in description["ops_urls"].values()]
     async with httpx.AsyncClient(timeout=2, trust_env=False) as client:
-        for address in description["ops_urls"].values():
+        for address in (*addresses, f"{description['sandbox_url']}/control/pages"):
             try:
-                answer = await client.get(f"{address}/readyz")
+                answer = await client.get(address)
             except httpx.TransportError:
                 return False
             if answer.status_code != httpx.codes.OK:
