@@ -1,8 +1,8 @@
 """A webhook body of Meta's, whatever it holds, as inbound events: one for every item.
 
-`reading` walks the body; what an item is, `recognise` and `changes` know. Nothing raises: what
-cannot be understood becomes an event of type `gateway.item.unrecognised.v1` that holds it as it
-came, and what has no item at all is counted.
+`plain` knows the form of most bodies, `reading` walks all others; what an item is, `recognise` and
+`changes` know. Nothing raises: what cannot be understood becomes an event of type
+`gateway.item.unrecognised.v1` that holds it as it came, and what has no item at all is counted.
 
 Reasons of unrecognised items:
 
@@ -22,13 +22,17 @@ Reasons of unrecognised items:
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import NamedTuple
+from types import MappingProxyType
+from typing import Final, NamedTuple
 
 from gateway.contracts.canonical import may_need_scrubbing, parse_json_noting_repeats
 from gateway.contracts.inbound import InboundEvent
 from gateway.contracts.moments import whole_milliseconds
 from gateway.errors import MalformedJsonError
+from gateway.meta.plain import plain_message
 from gateway.meta.reading import Reading
+
+_NOTHING: Final[Mapping[str, int]] = MappingProxyType({})
 
 
 class Normalised(NamedTuple):
@@ -52,6 +56,17 @@ def normalise(
     `received_at` is the product's time of arrival, aware. The same body gives events with the same
     ids whenever it arrives.
     """
+    arrival = whole_milliseconds(received_at)
+    plain = plain_message(body, meta_app_id, arrival, traceparent)
+    if plain is not None:
+        return Normalised([plain], _NOTHING, _NOTHING)
+    return walk(body, meta_app_id=meta_app_id, received_at=received_at, traceparent=traceparent)
+
+
+def walk(
+    body: bytes, *, meta_app_id: str, received_at: datetime, traceparent: str | None = None
+) -> Normalised:
+    """Do what `normalise` does, without looking whether the body is a plain message."""
     reading = Reading(meta_app_id, whole_milliseconds(received_at), traceparent)
     try:
         parsed = parse_json_noting_repeats(body)
