@@ -102,7 +102,8 @@ class Tracing:
 
 def new_traceparent() -> str:
     """Return the beginning of a new trace."""
-    return f"00-{_IDS.getrandbits(128):032x}-{_IDS.getrandbits(64):016x}-01"
+    both = f"{_IDS.getrandbits(192):048x}"
+    return f"00-{both[:32]}-{both[32:]}-01"
 
 
 def child_of(parent: str | None) -> str:

@@ -13,8 +13,8 @@ from gateway.contracts.moments import from_rfc3339, rfc3339
 
 SPEC_VERSION: Final = "1.0"
 CONTENT_TYPE: Final = "application/json"
-_SPEC_VERSION_HEADER: Final = ("ce_specversion", b"1.0")
-_CONTENT_TYPE_HEADER: Final = ("content-type", b"application/json")
+SPEC_VERSION_HEADER: Final = ("ce_specversion", b"1.0")
+CONTENT_TYPE_HEADER: Final = ("content-type", b"application/json")
 # Far above what we and tracing libraries write; a record with more was written by neither.
 MAX_HEADERS: Final = 64
 
@@ -53,12 +53,12 @@ def to_headers(attributes: Attributes) -> list[tuple[str, bytes]]:
     # One by one: this runs for every record, and a loop over names takes three times as long.
     id_, source, type_, time, subject, key, sequence, traceparent, version = attributes
     headers = [
-        _SPEC_VERSION_HEADER,
+        SPEC_VERSION_HEADER,
         ("ce_id", id_.encode()),
         ("ce_source", source.encode()),
         ("ce_type", type_.encode()),
         ("ce_time", rfc3339(time).encode()),
-        _CONTENT_TYPE_HEADER,
+        CONTENT_TYPE_HEADER,
     ]
     if subject is not None:
         headers.append(("ce_subject", subject.encode()))

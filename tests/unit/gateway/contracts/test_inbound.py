@@ -20,7 +20,7 @@ from tests.support.bodies import (
 )
 
 from gateway.contracts.canonical import canonical_hash
-from gateway.contracts.envelope import UndecodableRecordError
+from gateway.contracts.envelope import Attributes, UndecodableRecordError, to_headers
 from gateway.contracts.inbound import NORMALISER_VERSION, InboundEvent, inbound_key
 
 TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
@@ -67,6 +67,22 @@ def test_the_headers_name_the_channel_and_the_conversation(event):
         "ce_normaliserversion": NORMALISER_VERSION.encode(),
         "content-type": b"application/json",
     }
+
+
+@pytest.mark.parametrize("traceparent", [None, TRACE])
+def test_the_headers_are_those_of_any_record_of_ours(event, traceparent):
+    event = replace(event, traceparent=traceparent)
+    attributes = Attributes(
+        id=event.id,
+        source="/channels/messenger/106540352242922",
+        type=event.type,
+        time=event.occurred_at,
+        subject=event.key,
+        partitionkey=event.key,
+        traceparent=traceparent,
+        normaliserversion=event.normaliser_version,
+    )
+    assert event.headers() == to_headers(attributes)
 
 
 def test_a_record_is_read_back_as_the_event(event):
