@@ -10,6 +10,7 @@ are kept; `scrub` replaces them where text goes on into the product.
 
 It is the standard library's parser, told to be strict. Faster ones were tried: pydantic's refuses
 lone surrogates, which people can send, and reads 1e999 as infinity; orjson reads 2^64 as a float.
+`gateway.meta.plain` has orjson read the one form of body in which it cannot differ.
 """
 
 import hashlib
