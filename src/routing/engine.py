@@ -1,105 +1,32 @@
 """Decides who is offered an enquiry: from facts and a rule to a decision, and nothing else.
 
-The same function serves live traffic and every dry run, so it reads no clock and no table. What a
-decision saw and why it passed a destination over stays with it.
+The same function serves live traffic, every dry run and the replay, so it reads no clock and no
+table. What a decision saw and why it passed a destination over stays with it.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from enum import StrEnum
 from typing import Any, Final
 
 from gateway.contracts.moments import rfc3339
-from routing.rules import Entry, Routing
+from routing.destinations import (
+    ASKABLE,
+    THERE,
+    AgentFacts,
+    BotFacts,
+    Destination,
+    Distribution,
+    EndpointFacts,
+    Standing,
+    TeamFacts,
+    Tried,
+)
+from routing.entries import Entry
+from routing.rules import PERCENTAGE, Routing
+from routing.shares import next_best, take_turn
 
-
-class Presence(StrEnum):
-    """Whether an agent is at work."""
-
-    ACTIVE = "active"
-    BUSY = "busy"
-    IDLE = "idle"
-    OFFLINE = "offline"
-
-
-class Standing(StrEnum):
-    """Why a destination is, or is not, asked."""
-
-    AVAILABLE = "available"
-    # At work but away from the desk: asked where nobody active can be.
-    IDLE = "idle"
-    BUSY = "busy"
-    FULL = "full"
-    OFFLINE = "offline"
-    OTHER_CHANNEL = "other_channel"
-    PAUSED = "paused"
-    DELETED = "deleted"
-    REJECTED = "rejected"
-    TIMED_OUT = "timed_out"
-    # Somebody before it in the list was asked.
-    NOT_REACHED = "not_reached"
-
-
-_ASKABLE: Final = frozenset({Standing.AVAILABLE, Standing.IDLE})
-# Worth waiting for: there, and not asked yet.
-_THERE: Final = frozenset({Standing.AVAILABLE, Standing.IDLE, Standing.BUSY, Standing.FULL})
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AgentFacts:
-    """An agent as a decision sees one.
-
-    Attributes:
-        presence: The presence now, an expired heartbeat counting as offline.
-        load: Ongoing enquiries and pending offers, the enquiry in question left out.
-        serves_channel: True for agents of the enquiry's channel, and of every channel.
-    """
-
-    id: str
-    name: str
-    presence: Presence
-    capacity: int
-    load: int
-    serves_channel: bool
-
-    @property
-    def standing(self) -> Standing:
-        """Whether the agent can be asked, what was tried before left out."""
-        if not self.serves_channel:
-            return Standing.OTHER_CHANNEL
-        if self.presence is Presence.OFFLINE:
-            return Standing.OFFLINE
-        if self.presence is Presence.BUSY:
-            return Standing.BUSY
-        if self.load >= self.capacity:
-            return Standing.FULL
-        return Standing.IDLE if self.presence is Presence.IDLE else Standing.AVAILABLE
-
-    def as_json(self) -> dict[str, Any]:
-        """Return what an explanation says of the agent."""
-        return {"presence": self.presence, "load": self.load, "capacity": self.capacity}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EndpointFacts:
-    """An endpoint as a decision sees one."""
-
-    id: str
-    name: str
-    active: bool
-
-    @property
-    def standing(self) -> Standing:
-        """Whether it takes enquiries."""
-        return Standing.AVAILABLE if self.active else Standing.PAUSED
-
-    def as_json(self) -> dict[str, Any]:
-        """Return what an explanation says of the endpoint."""
-        return {"active": self.active}
-
-
-Destination = AgentFacts | EndpointFacts
+_SHOWN_AS_AVAILABLE: Final = Standing.AVAILABLE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,21 +36,23 @@ class Facts:
     Attributes:
         at: The moment of the decision.
         destinations: By id; one that is missing is deleted.
-        tried: How the offer to a destination ended: `rejected` or `timed_out`.
+        tried: Whom it was offered to before.
         first: An agent who is asked before the rule is.
+        balances: Of the rule `percentage`: who is due how much; see `routing.shares`.
     """
 
     at: datetime
     destinations: Mapping[str, Destination]
-    tried: Mapping[str, str]
+    tried: Tried = field(default_factory=Tried)
     first: str | None = None
+    balances: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class OfferTo:
     """Ask these agents, and wait that long for an answer."""
 
-    destination: Destination
+    destination: AgentFacts | TeamFacts
     agent_ids: tuple[str, ...]
     timeout: timedelta
 
@@ -132,7 +61,7 @@ class OfferTo:
 class GiveTo:
     """Hand it over: this destination takes everything at once."""
 
-    destination: EndpointFacts
+    destination: BotFacts | EndpointFacts
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,12 +93,17 @@ class Considered:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What to do with an enquiry, and why."""
+    """What to do with an enquiry, and why.
+
+    Attributes:
+        balances: Of the rule `percentage`, where a turn was taken: what to keep for the next one.
+    """
 
     rule: str
     outcome: Outcome
     considered: tuple[Considered, ...]
     inputs: dict[str, Any]
+    balances: dict[str, int] | None = None
 
     def as_json(self, *, routing_version: int) -> dict[str, Any]:
         """Return the assignment that an enquiry keeps."""
@@ -188,85 +122,137 @@ class Decision:
         }
 
 
+@dataclass(frozen=True, slots=True)
+class _Choice:
+    entry: Entry
+    balances: dict[str, int] | None = None
+
+
 def decide(facts: Facts, routing: Routing) -> Decision:
     """Return what becomes of an enquiry that nobody has and nobody is asked about.
 
-    The first destination of the list that can be asked is asked. Idle agents can be where no active
-    one can. When nobody can: wait while somebody who was not asked yet is there, else it is missed.
+    Who is to be asked first is, where that can be. Else the rule chooses among those of its list
+    that can be asked: the first (`alternative`, `time`), or whose turn it is (`percentage`). Idle
+    agents can be asked where no active one can. When nobody can: it waits while somebody who was
+    not asked yet is there, else it is missed.
     """
-    entries = list(_in_order(facts, routing))
-    standings = [_standing(entry.destination_id, facts) for entry in entries]
-    chosen = _choose(entries, standings, facts)
+    hours, listed = routing.entries_at(facts.at)
+    entries = list(_in_order(facts, routing, listed))
+    standings = {each.destination_id: _standing(each, facts) for each in entries}
+    choice = _choose(entries, standings, facts, routing)
     return Decision(
         rule=routing.rule,
-        outcome=_outcome(chosen, entries, standings, facts),
-        considered=tuple(_explain(entries, standings, chosen)),
-        inputs=_inputs(facts, entries),
+        outcome=_outcome(choice, standings, facts),
+        considered=tuple(_explain(entries, standings, choice)),
+        inputs=_inputs(facts, entries, routing, hours),
+        balances=None if choice is None else choice.balances,
     )
 
 
-def _in_order(facts: Facts, routing: Routing) -> Iterator[Entry]:
+def ask(destination: Destination, entry: Entry, facts: Facts) -> OfferTo | GiveTo | None:
+    """Return how one destination is asked; None where it cannot be."""
+    if isinstance(destination, BotFacts | EndpointFacts):
+        return GiveTo(destination)
+    if isinstance(destination, AgentFacts):
+        return OfferTo(destination, (destination.id,), entry.timeout)
+    return _ask_team(destination, entry, facts)
+
+
+def _in_order(facts: Facts, routing: Routing, listed: Sequence[Entry]) -> Iterator[Entry]:
     if facts.first is not None:
         yield Entry(facts.first, routing.timeout_of(facts.first))
-    for entry in routing.entries:
+    for entry in listed:
         if entry.destination_id != facts.first:
             yield entry
 
 
-def _standing(destination_id: str, facts: Facts) -> Standing:
-    destination = facts.destinations.get(destination_id)
+def _standing(entry: Entry, facts: Facts) -> Standing:
+    destination = facts.destinations.get(entry.destination_id)
     if destination is None:
         return Standing.DELETED
-    if destination_id in facts.tried:
-        return Standing(facts.tried[destination_id])
-    return destination.standing
+    since = facts.tried.asked_since.get(entry.destination_id)
+    if since is not None and since + entry.timeout <= facts.at:
+        return Standing.TIMED_OUT
+    return destination.standing(facts.tried)
 
 
-def _choose(entries: Sequence[Entry], standings: Sequence[Standing], facts: Facts) -> int | None:
-    nobody_active = not any(
+def _choose(
+    entries: Sequence[Entry],
+    standings: Mapping[str, Standing],
+    facts: Facts,
+    routing: Routing,
+) -> _Choice | None:
+    wanted = _wanted(standings, facts)
+    askable = [entry for entry in entries if standings[entry.destination_id] in wanted]
+    if not askable:
+        return None
+    if askable[0].destination_id == facts.first or routing.rule != PERCENTAGE:
+        return _Choice(askable[0])
+    if facts.tried.how or facts.tried.asked_since:
+        return _Choice(next_best(askable, facts.balances))
+    return _Choice(*take_turn(askable, facts.balances))
+
+
+def _wanted(standings: Mapping[str, Standing], facts: Facts) -> frozenset[Standing]:
+    """Return the standings that are good enough: idle ones where nobody active is to be had."""
+    active = any(
         standing is Standing.AVAILABLE
-        and isinstance(facts.destinations[entry.destination_id], AgentFacts)
-        for entry, standing in zip(entries, standings, strict=True)
+        and isinstance(facts.destinations[destination_id], AgentFacts | TeamFacts)
+        for destination_id, standing in standings.items()
     )
-    for place, standing in enumerate(standings):
-        if standing is Standing.AVAILABLE or (standing is Standing.IDLE and nobody_active):
-            return place
-    return None
+    return frozenset({Standing.AVAILABLE}) if active else ASKABLE
 
 
-def _outcome(
-    chosen: int | None, entries: Sequence[Entry], standings: Sequence[Standing], facts: Facts
-) -> Outcome:
-    if chosen is not None:
-        destination = facts.destinations[entries[chosen].destination_id]
-        if isinstance(destination, EndpointFacts):
-            return GiveTo(destination)
-        return OfferTo(destination, (destination.id,), entries[chosen].timeout)
-    if any(standing in _THERE for standing in standings):
+def _outcome(choice: _Choice | None, standings: Mapping[str, Standing], facts: Facts) -> Outcome:
+    if choice is not None:
+        asked = ask(facts.destinations[choice.entry.destination_id], choice.entry, facts)
+        assert asked is not None, "its standing says that it can be asked"
+        return asked
+    if any(standing in THERE for standing in standings.values()):
         return Wait()
-    return Miss(NOBODY_TOOK_IT if facts.tried else NOBODY_THERE)
+    tried = facts.tried.how or facts.tried.asked_since
+    return Miss(NOBODY_TOOK_IT if tried else NOBODY_THERE)
+
+
+def _ask_team(team: TeamFacts, entry: Entry, facts: Facts) -> OfferTo | None:
+    standings = {member.id: member.standing(facts.tried) for member in team.members}
+    best = Standing.AVAILABLE if Standing.AVAILABLE in standings.values() else Standing.IDLE
+    asked = [member.id for member in team.in_turn() if standings[member.id] is best]
+    if not asked:
+        return None
+    since = facts.tried.asked_since.get(team.id, facts.at)
+    left = entry.timeout - (facts.at - since)
+    if team.distribution is Distribution.SIMULTANEOUS:
+        return OfferTo(team, tuple(asked), left)
+    return OfferTo(team, (asked[0],), min(team.agent_timeout, left))
 
 
 def _explain(
-    entries: Sequence[Entry], standings: Sequence[Standing], chosen: int | None
+    entries: Sequence[Entry], standings: Mapping[str, Standing], choice: _Choice | None
 ) -> Iterator[Considered]:
-    for place, (entry, standing) in enumerate(zip(entries, standings, strict=True)):
-        if place == chosen:
-            yield Considered(entry.destination_id, taken=True, reason=Standing.AVAILABLE)
-        elif chosen is not None and place > chosen and standing in _ASKABLE:
+    for entry in entries:
+        standing = standings[entry.destination_id]
+        if choice is not None and entry.destination_id == choice.entry.destination_id:
+            yield Considered(entry.destination_id, taken=True, reason=_SHOWN_AS_AVAILABLE)
+        elif choice is not None and standing is Standing.AVAILABLE:
             yield Considered(entry.destination_id, taken=False, reason=Standing.NOT_REACHED)
         else:
             yield Considered(entry.destination_id, taken=False, reason=standing)
 
 
-def _inputs(facts: Facts, entries: Sequence[Entry]) -> dict[str, Any]:
-    return {
+def _inputs(facts: Facts, entries: Sequence[Entry], routing: Routing, hours: str) -> dict[str, Any]:
+    inputs: dict[str, Any] = {
         "at": rfc3339(facts.at),
         "destinations": {
             entry.destination_id: facts.destinations[entry.destination_id].as_json()
             for entry in entries
             if entry.destination_id in facts.destinations
         },
-        "tried": dict(facts.tried),
+        "tried": {**facts.tried.how},
         "first": facts.first,
     }
+    if routing.timetable is not None:
+        inputs["hours"] = hours
+    if routing.rule == PERCENTAGE:
+        inputs["balances"] = dict(facts.balances)
+    return inputs

@@ -8,22 +8,26 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.domain import ids
-from routing.engine import (
-    NOBODY_THERE,
-    NOBODY_TOOK_IT,
+from routing.destinations import (
     AgentFacts,
     Destination,
     EndpointFacts,
+    Presence,
+    Standing,
+    Tried,
+)
+from routing.engine import (
+    NOBODY_THERE,
+    NOBODY_TOOK_IT,
     Facts,
     GiveTo,
     Miss,
     OfferTo,
-    Presence,
-    Standing,
     Wait,
     decide,
 )
-from routing.rules import Entry, Routing
+from routing.entries import Entry
+from routing.rules import Routing
 
 AT = datetime(2026, 3, 2, 12, tzinfo=UTC)
 NAMES = {name: ids.new_id(ids.AGENT) for name in "abcdefg"} | {
@@ -59,6 +63,8 @@ def rule(names: str) -> Routing:
         entries=tuple(
             Entry(NAMES[name], timedelta(seconds=60 + n)) for n, name in enumerate(names)
         ),
+        timetable=None,
+        sticky_for=None,
         waiting_limit=timedelta(seconds=300),
     )
 
@@ -207,7 +213,7 @@ def test_alternative(name: str) -> None:
     facts = Facts(
         at=AT,
         destinations={each.id: each for each in case.there},
-        tried={NAMES[each]: end for each, end in case.tried.items()},
+        tried=Tried({NAMES[each]: end for each, end in case.tried.items()}),
         first=None if case.first is None else NAMES[case.first],
     )
 
@@ -233,7 +239,6 @@ def test_each_destination_has_its_own_timeout() -> None:
     facts = Facts(
         at=AT,
         destinations={each.id: each for each in (agent("a", "offline"), agent("b"))},
-        tried={},
     )
     outcome = decide(facts, rule("ab")).outcome
     assert isinstance(outcome, OfferTo)
@@ -244,7 +249,6 @@ def test_an_assignment_explains_itself() -> None:
     facts = Facts(
         at=AT,
         destinations={each.id: each for each in (agent("a", "busy"), agent("b", load=2))},
-        tried={},
     )
     assert decide(facts, rule("ab")).as_json(routing_version=7) == {
         "rule": "alternative",
@@ -291,7 +295,7 @@ def test_whatever_is_there_the_choice_can_be_made(
     facts = Facts(
         at=AT,
         destinations={each.id: each for each in there},
-        tried={NAMES[each]: end for each, end in tried.items()},
+        tried=Tried({NAMES[each]: end for each, end in tried.items()}),
         first=None if first is None else NAMES[first],
     )
 
@@ -309,7 +313,7 @@ def test_whatever_is_there_the_choice_can_be_made(
             assert destination.load < destination.capacity
             assert destination.serves_channel
             assert destination.presence in (Presence.ACTIVE, Presence.IDLE)
-            assert destination.id not in facts.tried
+            assert destination.id not in facts.tried.how
         case GiveTo(destination):
             assert destination.active
         case Wait() | Miss():

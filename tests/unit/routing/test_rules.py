@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from gateway.domain import ids
 from gateway.errors import InvalidFieldsError
-from routing.rules import routing_of, validate_routing
+from routing.configuration import validate_routing
+from routing.rules import routing_of
 
 A, B, C, D, E, F = (ids.new_id(ids.AGENT) for _ in range(6))
 
@@ -54,8 +55,6 @@ FAULTS = {
     "no object": ([], [("", "wrong-type")]),
     "no rule": ({"destinations": [{"id": A}]}, [("/rule", "missing")]),
     "another rule": ({"rule": "chance", "destinations": [{"id": A}]}, [("/rule", "not-one-of")]),
-    "percentage": ({"rule": "percentage", "destinations": []}, [("/rule", "not-available")]),
-    "time": ({"rule": "time", "time": {}}, [("/rule", "not-available")]),
     "no destinations": ({"rule": "alternative"}, [("/destinations", "missing")]),
     "an empty list": (alternative(), [("/destinations", "too-few")]),
     "six destinations": (alternative(A, B, C, D, E, F), [("/destinations", "too-many")]),
@@ -108,10 +107,6 @@ FAULTS = {
     "unknown fields": (
         alternative({"id": A, "weight": 1}, **{"a/b~c": 1}),
         [("/a~1b~0c", "unknown-field"), ("/destinations/0/weight", "unknown-field")],
-    ),
-    "sticky": (
-        alternative(A, sticky={"enabled": True}),
-        [("/sticky/enabled", "not-available")],
     ),
     "sticky that is no object": (alternative(A, sticky=True), [("/sticky", "wrong-type")]),
     "sticky with odd members": (
