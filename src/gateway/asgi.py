@@ -11,6 +11,7 @@ from gateway.api import (
     accounts,
     agents,
     api_keys,
+    bots,
     channel_actions,
     channel_messages,
     channels,
@@ -18,6 +19,7 @@ from gateway.api import (
     conversations,
     dead_letters,
     deliveries,
+    departments,
     destinations,
     docs,
     endpoint_actions,
@@ -28,6 +30,7 @@ from gateway.api import (
     messages,
     meta_apps,
     problems,
+    teams,
 )
 from gateway.api.feed_watch import FeedWatch
 from gateway.api.parts import ApiParts
@@ -54,8 +57,11 @@ _RESOURCES: Final = (
     messages,
     contacts,
     agents,
+    teams,
+    bots,
     endpoints,
     endpoint_actions,
+    departments,
     destinations,
     deliveries,
     dead_letters,

@@ -16,6 +16,7 @@ from gateway.db.accounts import (
     insert_account,
     list_accounts,
 )
+from gateway.db.departments import count_departments
 from gateway.db.unit_of_work import UnitOfWork
 from gateway.domain import ids
 from gateway.errors import ConflictError, DepartmentsExhaustedError, NotFoundError
@@ -133,9 +134,10 @@ async def _existing(work: UnitOfWork, account_id: str, *, lock: bool = False) ->
 
 async def _check_departments(work: UnitOfWork, account_id: str) -> None:
     channels = await count_channels(work.connection, account_id)
-    if channels:
+    departments = await count_departments(work.connection, account_id)
+    if channels > departments:
         raise DepartmentsExhaustedError(
-            f"The account has {channels} channels and no departments; make departments first."
+            f"The account has more channels ({channels}) than departments ({departments})."
         )
 
 

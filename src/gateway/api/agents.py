@@ -11,7 +11,7 @@ from pydantic import AfterValidator, Field
 from gateway.api.channel_lists import check_channel_ids
 from gateway.api.filters import ChannelFilter, Search
 from gateway.api.parts import Parts
-from gateway.db.agents import Agent, change_agent, get_agent, insert_agent, list_agents
+from gateway.db.agents import AGENTS, Agent, list_agents
 from gateway.db.unit_of_work import UnitOfWork
 from gateway.domain import ids
 from gateway.errors import NotFoundError
@@ -101,7 +101,7 @@ async def create_agent(
         created_at=work.now,
         deleted_at=None,
     )
-    await insert_agent(work.connection, agent, now=work.now)
+    await AGENTS.insert(work.connection, agent, now=work.now)
     return _shown(work, agent, response)
 
 
@@ -150,7 +150,7 @@ async def change_agent_settings(
     if_match.check(agent.version)
     wanted = body.apply_to(AgentSettings.model_validate(agent, from_attributes=True))
     await check_channel_ids(work, account_id, wanted.channel_ids)
-    agent = await change_agent(work.connection, agent, now=work.now, **wanted.model_dump())
+    agent = await AGENTS.change(work.connection, agent, now=work.now, **wanted.model_dump())
     await parts.routing_changes.presence_changed(work, account_id, agent_id)
     return _shown(work, agent, response)
 
@@ -162,7 +162,7 @@ async def delete_agent(agent_id: str, account_id: AccountId, parts: Parts, work:
     Offers to the agent are withdrawn; ongoing enquiries stay until they are transferred or closed.
     """
     agent = await _existing(work, account_id, agent_id, lock=True)
-    await change_agent(
+    await AGENTS.change(
         work.connection,
         agent,
         now=work.now,
@@ -183,7 +183,7 @@ async def set_presence(
     if body.expires_in is not None and body.state != "offline":
         expires_at = work.now + timedelta(seconds=body.expires_in)
     changed = agent.presence_at(work.now) != body.state
-    agent = await change_agent(
+    agent = await AGENTS.change(
         work.connection,
         agent,
         now=work.now,
@@ -199,7 +199,7 @@ async def set_presence(
 async def _existing(
     work: UnitOfWork, account_id: str, agent_id: str, *, lock: bool = False
 ) -> Agent:
-    agent = await get_agent(work.connection, account_id, agent_id, lock=lock)
+    agent = await AGENTS.get(work.connection, account_id, agent_id, lock=lock)
     if agent is None:
         raise NotFoundError("There is no such agent.")
     return agent

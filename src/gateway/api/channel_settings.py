@@ -4,7 +4,9 @@ from typing import Any
 
 from gateway.api.channel_bodies import ChannelChanges, ChannelSettings, LinkSettings
 from gateway.api.parts import ApiParts
+from gateway.db.bots import BOTS
 from gateway.db.channels import Channel
+from gateway.db.departments import DEPARTMENTS
 from gateway.db.endpoints import get_endpoint
 from gateway.db.unit_of_work import UnitOfWork
 from gateway.domain.channel import ChannelKind, platform_text_limit
@@ -25,7 +27,9 @@ async def settings_columns(
         InvalidFieldsError: They refer to what does not exist, or to what such a channel cannot do.
     """
     if settings.department_id is not None:
-        raise _unknown("/department_id", "department")
+        found = await DEPARTMENTS.get(work.connection, account_id, settings.department_id)
+        if found is None:
+            raise _unknown("/department_id", "department")
     if settings.human_agent and kind is ChannelKind.THIRD_PARTY:
         detail = "Human Agent is a feature of Pages."
         raise NotSupportedByChannelError(
@@ -78,7 +82,9 @@ async def _link(work: UnitOfWork, account_id: str, link: LinkSettings) -> dict[s
         case "chat":
             return {"mode": "chat"}
         case "bot":
-            raise _unknown("/link/bot_id", "bot")
+            if link.bot_id is None or not await BOTS.get(work.connection, account_id, link.bot_id):
+                raise _unknown("/link/bot_id", "bot")
+            return {"mode": link.mode, "bot_id": link.bot_id}
         case "external_endpoint":
             found = link.endpoint_id is not None and await get_endpoint(
                 work.connection, account_id, link.endpoint_id

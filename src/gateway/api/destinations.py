@@ -15,7 +15,7 @@ router = APIRouter(
     prefix="/v1/destinations", tags=["Destinations"], route_class=GatewayRoute, dependencies=[READ]
 )
 
-DestinationKind = Literal["agent", "endpoint"]
+DestinationKind = Literal["agent", "team", "bot", "endpoint"]
 
 
 class DestinationResource(Resource):
@@ -34,7 +34,7 @@ async def list_all_destinations(
     search: Search = None,
     kind: DestinationKind | None = None,
 ) -> Page[DestinationResource]:
-    """List agents and endpoints together, kind by kind."""
+    """List agents, teams, bots and endpoints together, kind by kind."""
     place = paging.place("destinations", str)
     rows = await list_destinations(
         work.connection,

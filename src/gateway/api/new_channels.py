@@ -22,11 +22,18 @@ from gateway.api.parts import ApiParts
 from gateway.db.accounts import count_channels, get_account
 from gateway.db.channel_writes import insert_channel
 from gateway.db.channels import Channel
+from gateway.db.departments import count_departments
 from gateway.db.meta_apps import raise_secret_version
 from gateway.db.unit_of_work import UnitOfWork
 from gateway.domain import ids
 from gateway.domain.channel import ChannelKind, ChannelStatus
-from gateway.errors import ConflictError, DepartmentsExhaustedError, UnauthenticatedError
+from gateway.errors import (
+    ConflictError,
+    DepartmentsExhaustedError,
+    FieldFault,
+    InvalidFieldsError,
+    UnauthenticatedError,
+)
 from gateway.http.exchange import Exchange
 from gateway.messaging.channel_events import announce_channel
 from gateway.meta.pages import Wanted
@@ -47,10 +54,17 @@ async def check_new_channel(
     account = await get_account(work.connection, account_id, lock=True)
     if account is None:
         raise UnauthenticatedError("This account has been deleted.")
+    channels = await count_channels(work.connection, account_id)
     if account.departments_enabled:
-        raise DepartmentsExhaustedError("The account uses departments and has none to spare.")
+        if channels >= await count_departments(work.connection, account_id):
+            raise DepartmentsExhaustedError("The account has no department to spare.")
+        if body.department_id is None:
+            detail = "This account uses departments; name one."
+            raise InvalidFieldsError(
+                detail, faults=[FieldFault("/department_id", "missing", detail)]
+            )
     limit = account.channels_limit
-    if limit is not None and await count_channels(work.connection, account_id) >= limit:
+    if limit is not None and channels >= limit:
         raise ConflictError(f"The account may have {limit} channels and has them.")
     return await settings_columns(work, parts, account_id, body, kind=ChannelKind(body.kind))
 

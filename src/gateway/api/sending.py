@@ -18,7 +18,7 @@ from gateway.api.refusals import (
 from gateway.contracts.content import Content, MediaContent, TextContent, stored
 from gateway.contracts.moments import rfc3339
 from gateway.contracts.resources import Message as MessageResource
-from gateway.db.agents import get_agent
+from gateway.db.agents import AGENTS
 from gateway.db.channels import Channel, get_channel
 from gateway.db.contacts import get_contact
 from gateway.db.conversations import Conversation, lock_conversations
@@ -268,7 +268,7 @@ async def _author_name(work: UnitOfWork, account_id: str, author: AuthorSettings
     if author.id is None:
         return None
     if author.kind == "agent" and ids.is_id(ids.AGENT, author.id):
-        agent = await get_agent(work.connection, account_id, author.id)
+        agent = await AGENTS.get(work.connection, account_id, author.id)
         if agent is not None:
             return agent.name
     if author.kind == "bot" and ids.is_id(ids.ENDPOINT, author.id):

@@ -13,6 +13,12 @@ _LIST: Final = text(
       SELECT id, 'agent' AS kind, concat_ws(' ', first_name, last_name) AS name FROM agents
       WHERE account_id = :account_id AND deleted_at IS NULL
       UNION ALL
+      SELECT id, 'team', name FROM teams
+      WHERE account_id = :account_id AND deleted_at IS NULL
+      UNION ALL
+      SELECT id, 'bot', name FROM bots
+      WHERE account_id = :account_id AND deleted_at IS NULL
+      UNION ALL
       SELECT id, 'endpoint', name FROM endpoints
       WHERE account_id = :account_id AND deleted_at IS NULL) AS d
     WHERE (CAST(:kind AS text) IS NULL OR kind = :kind)

@@ -13,6 +13,7 @@ from gateway.db.tables.conversations import (
     pending_marks,
     timeline_entries,
 )
+from gateway.db.tables.destinations import bot_versions, bots, departments, teams
 from gateway.db.tables.events import dead_letters, deliveries, delivery_attempts, events
 from gateway.db.tables.work import (
     inbox,
@@ -30,12 +31,15 @@ __all__ = [
     "accounts",
     "agents",
     "api_keys",
+    "bot_versions",
+    "bots",
     "channels",
     "contacts",
     "conversations",
     "dead_letters",
     "deliveries",
     "delivery_attempts",
+    "departments",
     "endpoints",
     "enquiries",
     "events",
@@ -55,6 +59,7 @@ __all__ = [
     "product_clock",
     "secret_versions",
     "shards",
+    "teams",
     "timeline_entries",
     "timers",
     "topics",
