@@ -3,8 +3,8 @@
 from typing import Any
 
 from gateway.db.unit_of_work import UnitOfWork
+from routing.configuration import validate_routing
 from routing.parties import require_destinations
-from routing.rules import validate_routing
 
 
 class RoutingRules:

@@ -8,12 +8,14 @@ from gateway.db.channels import Channel, get_channel
 from gateway.db.conversations import Conversation
 from gateway.db.unit_of_work import UnitOfWork
 from gateway.domain import ids
-from routing.engine import Destination, Facts, GiveTo, Miss, OfferTo, Wait, decide
+from routing.destinations import Destination, Tried
+from routing.engine import Facts, GiveTo, Miss, OfferTo, Wait, decide
 from routing.enquiries import Enquiry
+from routing.entries import DEFAULT_TIMEOUT
 from routing.hall import Hall
 from routing.held import HeldEnquiry
 from routing.parties import Agent
-from routing.rules import DEFAULT_TIMEOUT_SECONDS, Routing, routing_of
+from routing.rules import Routing, routing_of
 
 _LINKED: Final = "external_endpoint"
 
@@ -115,7 +117,7 @@ async def has_room(held: HeldEnquiry, agent: Agent) -> bool:
 def timeout_of(held: HeldEnquiry, destination_id: str) -> timedelta:
     """Return how long an offer to a destination of the channel's routing, or any other, stands."""
     if held.routing is None:
-        return timedelta(seconds=DEFAULT_TIMEOUT_SECONDS)
+        return DEFAULT_TIMEOUT
     return held.routing.timeout_of(destination_id)
 
 
@@ -156,7 +158,7 @@ async def _facts(held: HeldEnquiry) -> Facts:
     return Facts(
         at=held.work.now,
         destinations=destinations | await hall.endpoints(account_id, endpoint_ids),
-        tried=held.row.progress.tried,
+        tried=Tried(held.row.progress.tried),
         first=held.row.progress.first,
     )
 

@@ -11,7 +11,7 @@ from typing import Final
 from gateway.db.timers import clear_timer, set_timer
 from gateway.db.unit_of_work import UnitOfWork
 from gateway.domain import ids
-from routing.engine import Presence
+from routing.destinations import Presence
 from routing.hall import offer_room
 from routing.parties import lock_accounts, lock_agents
 from routing.waiting import (

@@ -12,7 +12,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.errors import FieldFault, InvalidFieldsError
-from routing.engine import AgentFacts, EndpointFacts, Presence
+from routing.destinations import AgentFacts, EndpointFacts, Presence
 
 _LOCK_ACCOUNTS: Final = text(
     """

@@ -44,7 +44,7 @@ def timetable(raw: object, faults: Faults) -> dict[str, Any]:
     if given is None:
         return {}
     faults.refuse_unknown(given, _MEMBERS)
-    accepted = {
+    accepted: dict[str, Any] = {
         "zone": _zone(given, faults.below("zone")),
         "spans": _spans(given, faults),
         "exceptions": _exceptions(given.get("exceptions", []), faults.below("exceptions")),
