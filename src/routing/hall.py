@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 
 from gateway.db.timers import NewTimer, write_timers
 from gateway.db.unit_of_work import UnitOfWork
-from routing.engine import EndpointFacts
+from routing.destinations import EndpointFacts
 from routing.enquiries import LIVE, Enquiry, EnquiryStatus, Offer
 from routing.parties import (
     Agent,
