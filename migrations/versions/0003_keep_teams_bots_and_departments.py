@@ -23,7 +23,6 @@ def upgrade() -> None:
         sa.Column("distribution", sa.Text(), server_default="simultaneous", nullable=False),
         sa.Column("agent_timeout_seconds", sa.Integer(), server_default="30", nullable=False),
         sa.Column("agent_ids", postgresql.ARRAY(ID), server_default="{}", nullable=False),
-        sa.Column("last_asked", ID, nullable=True),
         *_edited(),
         sa.CheckConstraint(
             "distribution IN ('simultaneous', 'fixed_order', 'round_robin', 'most_idle')",

@@ -1,6 +1,5 @@
 """Finds somebody for an enquiry: reads the facts under lock, decides, and does what was decided."""
 
-from collections.abc import Iterable
 from datetime import timedelta
 from typing import Any, Final
 
@@ -8,16 +7,31 @@ from gateway.db.channels import Channel, get_channel
 from gateway.db.conversations import Conversation
 from gateway.db.unit_of_work import UnitOfWork
 from gateway.domain import ids
-from routing.destinations import Destination, Tried
-from routing.engine import Facts, GiveTo, Miss, OfferTo, Wait, decide
-from routing.enquiries import Enquiry
-from routing.entries import DEFAULT_TIMEOUT
+from gateway.errors import ConflictError
+from routing.destinations import (
+    AgentFacts,
+    BotFacts,
+    Destination,
+    Distribution,
+    EndpointFacts,
+    TeamFacts,
+    Tried,
+)
+from routing.engine import Decision, Facts, GiveTo, Miss, OfferTo, ask, decide
+from routing.enquiries import Actor, Enquiry, Progress
+from routing.entries import DEFAULT_TIMEOUT, Entry
 from routing.hall import Hall
 from routing.held import HeldEnquiry
 from routing.parties import Agent
-from routing.rules import Routing, routing_of
+from routing.rules import NO_RULE, PERCENTAGE, Routing, routing_of
+from routing.turns import Turn
 
-_LINKED: Final = "external_endpoint"
+_KINDS: Final[dict[type, str]] = {
+    AgentFacts: "agent",
+    TeamFacts: "team",
+    BotFacts: "bot",
+    EndpointFacts: "endpoint",
+}
 
 
 async def hold(
@@ -39,39 +53,26 @@ async def hold_latest(work: UnitOfWork, conversation: Conversation) -> HeldEnqui
 
 
 async def lock_parties(held: HeldEnquiry, *further: str) -> None:
-    """Lock the account and every agent whom a move of this enquiry may concern, in that order.
+    """Lock the account and every destination whom a move of this enquiry may concern.
 
     Raises:
         UnforeseenError: The transaction makes other decisions, and did not foresee this one.
     """
     account_id = held.row.account_id
-    wanted = agents_concerned(held.row, held.channel) | set(further)
-    await held.hall.lock([account_id], [(account_id, agent_id) for agent_id in wanted])
+    wanted = concerned(held.row, held.channel, held.conversation) | set(further)
+    await held.hall.lock([account_id], [(account_id, each) for each in wanted])
 
 
-def agents_of(channel: Channel) -> set[str]:
-    """Return every agent whom a channel's rule may ask."""
+def concerned(row: Enquiry | None, channel: Channel, conversation: Conversation) -> set[str]:
+    """Return every destination whom a move of a conversation's enquiry may concern."""
     routing = routing_of(channel.routing)
-    return set() if routing is None else set(_agents_of(routing.destination_ids))
-
-
-def endpoints_of(channel: Channel) -> set[str]:
-    """Return every endpoint that a channel's enquiries may be given to."""
-    routing = routing_of(channel.routing)
-    listed = [] if routing is None else routing.destination_ids
-    concerned = {each for each in listed if ids.is_id(ids.ENDPOINT, each)}
-    if channel.link.get("mode") == _LINKED:
-        concerned.add(channel.link["endpoint_id"])
-    return concerned
-
-
-def agents_concerned(row: Enquiry | None, channel: Channel) -> set[str]:
-    """Return every agent whom a move of an enquiry may concern."""
-    concerned = agents_of(channel)
+    found: set[str | None] = set() if routing is None else set(routing.destination_ids)
+    found |= {channel.link.get("endpoint_id"), channel.link.get("bot_id")}
+    found.add(conversation.engaged_agent_id)
     if row is not None:
-        concerned |= {offer.agent_id for offer in row.pending_offers}
-        concerned |= {each for each in (row.progress.first, row.agent_id) if each is not None}
-    return concerned
+        found |= {offer.agent_id for offer in row.pending_offers}
+        found |= {row.progress.first, row.agent_id}
+    return {each for each in found if each is not None}
 
 
 async def route(held: HeldEnquiry) -> None:
@@ -81,12 +82,82 @@ async def route(held: HeldEnquiry) -> None:
     """
     if not held.waits:
         return
-    linked = await _linked_endpoint(held)
+    linked = _linked(held)
     if linked is not None:
         held.row.assignment = _linked_assignment(held, linked)
-        held.give(linked)
-    elif held.routing is not None:
-        await _follow(held, held.routing)
+        _give(held, linked)
+        return
+    decision = await _decide(held)
+    if decision is None:
+        return
+    match decision.outcome:
+        case OfferTo(destination, agent_ids, timeout):
+            held.offer(as_destination(destination), agent_ids, timeout)
+        case GiveTo(destination):
+            _give(held, destination)
+        case Miss(reason) if held.routing is not None:
+            held.miss(reason)
+        case _:
+            pass
+
+
+async def hand_over(held: HeldEnquiry, actor: Actor) -> None:
+    """Let the channel's rule find somebody for an enquiry that a bot has; the parties are locked.
+
+    The bot is not asked again.
+    """
+    bot = held.row.destination or {}
+    progress = Progress(tried={bot["id"]: "handed_over"}, since=held.work.now)
+    held.row.progress = progress
+    decision = await _decide(held)
+    match None if decision is None else decision.outcome:
+        case OfferTo(destination, agent_ids, timeout):
+            held.transfer(actor, as_destination(destination), agent_ids, timeout, progress=progress)
+        case GiveTo(destination):
+            to = as_destination(destination)
+            held.transfer(actor, to, [], timedelta(), progress=progress)
+            _give(held, destination)
+        case Miss(reason) if held.routing is not None:
+            held.transfer(actor, None, [], timedelta(), progress=progress)
+            held.miss(reason)
+        case _:
+            held.transfer(actor, None, [], timedelta(), progress=progress)
+            held.wait_for_somebody()
+
+
+async def transfer(held: HeldEnquiry, actor: Actor, destination: Destination) -> None:
+    """Give an enquiry to a destination that somebody chose; the parties are locked.
+
+    An agent is asked whatever the presence says; of a team, those who can be. When they do not take
+    it, the channel's rule goes on.
+
+    Raises:
+        ConflictError: Nobody of the team can be asked.
+    """
+    to = as_destination(destination)
+    match destination:
+        case AgentFacts(id=agent_id):
+            wait = timeout_of(held, agent_id)
+            held.transfer(actor, to, [agent_id], wait, progress=Progress(transfer=agent_id))
+        case TeamFacts(id=team_id):
+            entry = Entry(team_id, timeout_of(held, team_id))
+            asked = ask(destination, entry, Facts(at=held.work.now, destinations={}))
+            if not isinstance(asked, OfferTo):
+                raise ConflictError("Nobody of the team can be asked now.")
+            progress = Progress(first=team_id)
+            held.transfer(actor, to, asked.agent_ids, asked.timeout, progress=progress)
+            await _note_asked(held, asked)
+        case _:
+            held.transfer(actor, to, [], timedelta(), progress=Progress())
+            _give(held, destination)
+
+
+async def destination_of(held: HeldEnquiry, destination_id: str) -> Destination | None:
+    """Return a destination, which was locked by its id, as a decision about the enquiry sees it."""
+    found = await held.hall.destinations(
+        held.row.account_id, [destination_id], channel_id=held.channel.id, besides=held.share
+    )
+    return found.get(destination_id)
 
 
 async def conclude(held: HeldEnquiry) -> None:
@@ -123,71 +194,75 @@ def timeout_of(held: HeldEnquiry, destination_id: str) -> timedelta:
 
 def as_destination(destination: Destination) -> dict[str, Any]:
     """Return a destination as an enquiry names it."""
-    kind = "agent" if ids.is_id(ids.AGENT, destination.id) else "endpoint"
+    kind = _KINDS[type(destination)]
     return {"id": destination.id, "kind": kind, "name": destination.name}
 
 
-async def _follow(held: HeldEnquiry, routing: Routing) -> None:
+async def _decide(held: HeldEnquiry) -> Decision | None:
+    """Decide by the channel's rule, and keep the explanation; None where there is no rule."""
+    routing = held.routing
+    if routing is None and held.row.progress.first is None:
+        return None
     if held.row.progress.since is None:
         held.row.progress.since = held.work.now
-    decision = decide(await _facts(held), routing)
-    held.row.assignment = decision.as_json(routing_version=held.channel.routing_version)
-    match decision.outcome:
-        case OfferTo(destination, agent_ids, timeout):
-            held.offer(as_destination(destination), agent_ids, timeout)
-        case GiveTo(destination):
-            held.give(as_destination(destination))
-        case Wait():
-            pass
-        case Miss(reason):
-            held.miss(reason)
+    decision = decide(await _facts(held, routing or NO_RULE), routing or NO_RULE)
+    version = held.channel.routing_version
+    held.row.assignment = decision.as_json(routing_version=version)
+    if decision.balances is not None:
+        turn = Turn(version=version, balances=decision.balances)
+        held.hall.take_turn(held.row.account_id, held.channel.id, turn)
+    if isinstance(decision.outcome, OfferTo):
+        await _note_asked(held, decision.outcome)
+    return decision
 
 
-async def _facts(held: HeldEnquiry) -> Facts:
-    hall, account_id = held.hall, held.row.account_id
-    candidates = _candidates(held)
-    destinations: dict[str, Destination] = {}
-    for agent_id in _agents_of(candidates):
-        agent = hall.agents.get(agent_id)
-        if agent is not None and agent.deleted_at is None:
-            load = await hall.load(agent, besides=held.share)
-            destinations[agent.id] = agent.facts(
-                channel_id=held.channel.id, at=held.work.now, load=load
-            )
-    endpoint_ids = [each for each in candidates if ids.is_id(ids.ENDPOINT, each)]
+async def _note_asked(held: HeldEnquiry, asked: OfferTo) -> None:
+    team = asked.destination
+    if isinstance(team, TeamFacts) and team.distribution is Distribution.ROUND_ROBIN:
+        turn = Turn(last_asked=asked.agent_ids[-1])
+        held.hall.take_turn(held.row.account_id, team.id, turn)
+
+
+async def _facts(held: HeldEnquiry, routing: Routing) -> Facts:
+    hall, row, progress = held.hall, held.row, held.row.progress
+    wanted = dict.fromkeys(filter(None, (progress.first, *routing.destination_ids)))
+    turn = Turn()
+    if routing.rule == PERCENTAGE:
+        turn = await hall.turn(row.account_id, held.channel.id)
     return Facts(
         at=held.work.now,
-        destinations=destinations | await hall.endpoints(account_id, endpoint_ids),
-        tried=Tried(held.row.progress.tried),
-        first=held.row.progress.first,
+        destinations=await hall.destinations(
+            row.account_id, wanted, channel_id=held.channel.id, besides=held.share
+        ),
+        tried=Tried(progress.tried, progress.asked_since),
+        first=progress.first,
+        balances=turn.balances_of(held.channel.routing_version),
     )
 
 
-def _candidates(held: HeldEnquiry) -> list[str]:
-    listed = [] if held.routing is None else held.routing.destination_ids
-    first = held.row.progress.first
-    return listed if first is None or first in listed else [first, *listed]
+def _give(held: HeldEnquiry, destination: Destination) -> None:
+    version = destination.version if isinstance(destination, BotFacts) else None
+    held.give(as_destination(destination), bot_version=version)
 
 
-def _agents_of(destination_ids: Iterable[str]) -> list[str]:
-    return [each for each in destination_ids if ids.is_id(ids.AGENT, each)]
+def _linked(held: HeldEnquiry) -> BotFacts | EndpointFacts | None:
+    """Return the bot or the endpoint that has the channel, unless it has handed over."""
+    link, hall = held.channel.link, held.hall
+    match link.get("mode"):
+        case "external_endpoint":
+            return hall.endpoints.get(link["endpoint_id"])
+        case "bot" if link["bot_id"] not in held.row.progress.tried:
+            return hall.bots.get(link["bot_id"])
+        case _:
+            return None
 
 
-async def _linked_endpoint(held: HeldEnquiry) -> dict[str, Any] | None:
-    link = held.channel.link
-    if link.get("mode") != _LINKED:
-        return None
-    endpoint_id = link["endpoint_id"]
-    found = await held.hall.endpoints(held.row.account_id, [endpoint_id])
-    return None if endpoint_id not in found else as_destination(found[endpoint_id])
-
-
-def _linked_assignment(held: HeldEnquiry, endpoint: dict[str, Any]) -> dict[str, Any]:
+def _linked_assignment(held: HeldEnquiry, linked: Destination) -> dict[str, Any]:
     return {
-        "rule": _LINKED,
+        "rule": held.channel.link["mode"],
         "routing_version": held.channel.routing_version,
         "inputs": {},
-        "considered": [{"destination_id": endpoint["id"], "taken": True, "reason": "available"}],
+        "considered": [{"destination_id": linked.id, "taken": True, "reason": "available"}],
     }
 
 

@@ -21,6 +21,7 @@ from routing.waiting import (
     tell_asked,
     tell_channel,
     tell_first_queued,
+    tell_team,
     tell_waiting,
 )
 
@@ -62,9 +63,12 @@ class RoutingChanges:
     async def destination_changed(
         self, work: UnitOfWork, account_id: str, destination_id: str
     ) -> None:
-        """Consider anew what waits for a destination that was paused, resumed or deleted."""
+        """Consider anew what waits for a destination that was changed, paused or deleted."""
         if ids.is_id(ids.AGENT, destination_id):
             await self.presence_changed(work, account_id, destination_id)
+        elif ids.is_id(ids.TEAM, destination_id):
+            await lock_accounts(work.connection, [account_id])
+            await tell_team(work, account_id, destination_id)
         else:
             waiting = await find_waiting(work.connection, account_id, destination_id, once=False)
             await tell_waiting(work, account_id, destination_id, waiting)

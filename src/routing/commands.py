@@ -5,8 +5,6 @@ move or refuses it, and returns the enquiry as it is afterwards.
 """
 
 from collections.abc import Awaitable, Callable
-from datetime import timedelta
-from typing import Any
 
 from gateway.db.channels import get_channel
 from gateway.db.conversations import lock_conversations
@@ -20,17 +18,11 @@ from gateway.errors import (
     InvalidFieldsError,
     NotFoundError,
 )
-from routing.assignment import (
-    as_destination,
-    conclude,
-    has_room,
-    hold,
-    lock_parties,
-    route,
-    timeout_of,
-)
-from routing.enquiries import Actor, Enquiry, EnquiryStatus, HandledBy
-from routing.enquiry_effects import enter
+from routing.assignment import conclude, destination_of, has_room, hold, lock_parties, route
+from routing.assignment import transfer as give_to
+from routing.destinations import Destination, EndpointFacts
+from routing.enquiries import Actor, Enquiry, EnquiryStatus
+from routing.enquiry_effects import enter, served_by
 from routing.hall import Hall
 from routing.held import HeldEnquiry
 from routing.parties import Agent
@@ -82,32 +74,27 @@ async def reject(work: UnitOfWork, account_id: str, enquiry_id: str, *, agent_id
 async def transfer(
     work: UnitOfWork, account_id: str, enquiry_id: str, *, destination_id: str, actor: Actor
 ) -> Enquiry:
-    """Offer an enquiry to another agent, or hand it over to an endpoint.
+    """Offer an enquiry to another agent or a team, or hand it over to a bot or an endpoint.
 
-    When the agent does not take it, the channel's rule goes on.
+    When nobody takes it, the channel's rule goes on.
 
     Raises:
         NotFoundError: The account has no such enquiry.
         ChannelDeletedError: Its channel is deleted.
         IllegalTransitionError: It is over, or waits outside.
-        ConflictError: The agent has no room or does not serve the channel, the endpoint is paused.
+        ConflictError: The agent has no room or does not serve the channel, nobody of the team can
+            be asked, or the endpoint is paused.
         InvalidFieldsError: There is no such destination.
     """
     held = await _hold(work, account_id, enquiry_id, alive=True)
     if held.row.status not in _TAKEABLE | {EnquiryStatus.ONGOING}:
         raise held.refuse(f"An enquiry that is {held.row.status} cannot be transferred.")
     _require_inside(held)
-    is_agent = ids.is_id(ids.AGENT, destination_id)
-    await lock_parties(held, *([destination_id] if is_agent else []))
-    if is_agent:
+    await lock_parties(held, destination_id)
+    if ids.is_id(ids.AGENT, destination_id):
         agent = require_agent(held, destination_id, pointer=_DESTINATION_POINTER)
         await _require_room(held, agent)
-        wait = timeout_of(held, agent.id)
-        held.transfer(actor, _named(agent), [agent.id], wait)
-    else:
-        endpoint = await _require_endpoint(held, destination_id)
-        held.transfer(actor, endpoint, [], timedelta())
-        held.give(endpoint)
+    await give_to(held, actor, await _require_destination(held, destination_id))
     await conclude(held)
     return held.row
 
@@ -150,8 +137,7 @@ async def reopen(
             raise ConflictError(
                 "Another enquiry of this conversation is open.", extra={"enquiry_id": other}
             )
-        first = held.row.agent_id if held.row.handled_by is HandledBy.AGENT else None
-        held.reopen(actor, reason=_REQUESTED, first=first)
+        held.reopen(actor, reason=_REQUESTED, first=served_by(held))
         await enter(held, actor, told=False)
 
     return await _as_agent(work, account_id, enquiry_id, agent_id, move, alive=True)
@@ -198,7 +184,9 @@ async def take_over(held: HeldEnquiry, actor: Actor, agent_id: str, *, pointer: 
     """
     agent = require_agent(held, agent_id, pointer=pointer)
     await _require_room(held, agent)
-    held.transfer(actor, _named(agent), [agent.id], timeout_of(held, agent.id))
+    destination = await destination_of(held, agent.id)
+    assert destination is not None, "an agent that can be required is there"
+    await give_to(held, actor, destination)
     held.accept(actor, agent_id=agent.id, agent_name=agent.name, reason="takeover")
 
 
@@ -269,18 +257,13 @@ async def _require_room(held: HeldEnquiry, agent: Agent) -> None:
         raise ConflictError("The agent has no free capacity.", extra={"capacity": agent.capacity})
 
 
-async def _require_endpoint(held: HeldEnquiry, destination_id: str) -> dict[str, Any]:
-    found = await held.hall.endpoints(held.row.account_id, [destination_id])
-    endpoint = found.get(destination_id)
-    if endpoint is None:
+async def _require_destination(held: HeldEnquiry, destination_id: str) -> Destination:
+    destination = await destination_of(held, destination_id)
+    if destination is None:
         detail = "There is no such destination."
         raise InvalidFieldsError(
             detail, faults=[FieldFault(_DESTINATION_POINTER, "unknown-destination", detail)]
         )
-    if not endpoint.active:
+    if isinstance(destination, EndpointFacts) and not destination.active:
         raise ConflictError("The endpoint takes nothing at the moment: it is paused or disabled.")
-    return as_destination(endpoint)
-
-
-def _named(agent: Agent) -> dict[str, Any]:
-    return {"id": agent.id, "kind": "agent", "name": agent.name}
+    return destination

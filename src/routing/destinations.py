@@ -160,10 +160,15 @@ class TeamFacts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BotFacts:
-    """A bot as a decision sees one: always there."""
+    """A bot as a decision sees one: always there.
+
+    Attributes:
+        version: Of its rules; an enquiry ends on the one with which it began.
+    """
 
     id: str
     name: str
+    version: int
 
     def standing(self, tried: Tried) -> Standing:
         """Say whether it has not handed over already."""
@@ -171,7 +176,7 @@ class BotFacts:
 
     def as_json(self) -> dict[str, Any]:
         """Return what an explanation says of the bot."""
-        return {}
+        return {"version": self.version}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

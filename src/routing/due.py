@@ -14,11 +14,11 @@ from gateway.db.channels import find_channels
 from gateway.db.conversations import lock_conversations
 from gateway.db.timers import Timer, set_timer, take_timer, take_timers
 from gateway.db.unit_of_work import UnitOfWork
+from gateway.domain import ids
 from gateway.domain.channel import ChannelStatus
 from routing.assignment import (
-    agents_concerned,
+    concerned,
     conclude,
-    endpoints_of,
     has_room,
     hold_latest,
     leave_room,
@@ -39,7 +39,7 @@ from routing.hall import Hall
 from routing.held import HeldEnquiry
 from routing.parties import let_presence_expire, lock_agents
 from routing.repository import find_last_words, is_caught_up
-from routing.state_timers import INTERMISSION_TIMER, OFFER_TIMER, WAITING_TIMER
+from routing.state_timers import HOURS_TIMER, INTERMISSION_TIMER, OFFER_TIMER, WAITING_TIMER
 from routing.waiting import (
     ADMIT_TIMER,
     CLOSE_TIMER,
@@ -111,18 +111,15 @@ async def fire_together(work: UnitOfWork, due: Sequence[tuple[Timer, ForLatest]]
         channel = channels.get(conversation.channel_id)
         if row is not None and channel is not None:
             held[conversation.id] = HeldEnquiry(hall, conversation, channel, row)
-    agents = {
-        agent_id
+    destinations = {
+        destination_id
         for conversation_id, each in held.items()
-        for agent_id in (
-            *agents_concerned(each.row, each.channel),
+        for destination_id in (
+            *concerned(each.row, each.channel, each.conversation),
             *filter(None, [wanted[conversation_id].data.get(_FOR)]),
         )
     }
-    await hall.lock([account_id], [(account_id, agent_id) for agent_id in agents])
-    await hall.foresee_endpoints(
-        {(account_id, id_) for each in held.values() for id_ in endpoints_of(each.channel)}
-    )
+    await hall.lock([account_id], [(account_id, each) for each in destinations])
     for timer, handler in due:
         if timer.id in taken and timer.conversation_id in held:
             await handler.fire(held[timer.conversation_id], timer)
@@ -178,6 +175,12 @@ async def _re_offer_due(held: HeldEnquiry, timer: Timer) -> None:
     await _pass_on(held, for_id)
 
 
+async def _hours_due(held: HeldEnquiry, _timer: Timer) -> None:
+    await lock_parties(held)
+    await route(held)
+    await conclude(held)
+
+
 async def _admit_due(held: HeldEnquiry, _timer: Timer) -> None:
     if held.row.status is EnquiryStatus.OPEN and held.row.queued_at is not None:
         await lock_parties(held)
@@ -223,8 +226,13 @@ def _still_answers(held: HeldEnquiry, offer: Offer) -> bool:
     agent = held.hall.agents.get(offer.agent_id)
     if agent is None or agent.deleted_at is not None:
         return False
+    if ids.is_id(ids.TEAM, offer.destination_id):
+        team = held.hall.teams.get(offer.destination_id)
+        # Of a team that the rule names no more, nothing was read, and the offer stands.
+        if team is not None and agent.id not in team.agent_ids:
+            return False
     # Who was chosen by hand is asked whatever the presence says.
-    chosen = held.row.progress.transfer == offer.destination_id
+    chosen = held.row.progress.transfer == offer.agent_id
     return chosen or (agent.can_be_asked(held.work.now) and agent.serves(held.channel.id))
 
 
@@ -264,6 +272,7 @@ HANDLERS: Final[dict[str, Handler]] = {
     OFFER_TIMER: ForLatest(_offer_due),
     WAITING_TIMER: ForLatest(_waiting_due),
     INTERMISSION_TIMER: ForLatest(_intermission_due),
+    HOURS_TIMER: ForLatest(_hours_due),
     RE_OFFER_TIMER: ForLatest(_re_offer_due),
     ADMIT_TIMER: ForLatest(_admit_due),
     CLOSE_TIMER: _close_due,

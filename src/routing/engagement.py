@@ -35,7 +35,8 @@ class Engagement:
         """Let an author answer in a locked conversation and return the enquiry's id, if any.
 
         An agent's send accepts an open or offered enquiry, follows a missed one up, and takes one
-        from the Page's inbox. Whoever writes, the intermission counts from now.
+        from the Page's inbox; where none is alive, the contact's answer goes to that agent.
+        Whoever writes, the intermission counts from now.
 
         Raises:
             NotAssigneeError: It is ongoing with another agent, and `takeover` does not say so.
@@ -45,6 +46,8 @@ class Engagement:
         """
         held = await self._latest(work, conversation, channel)
         if held is None or held.row.status is EnquiryStatus.CLOSED:
+            if author_kind is AuthorKind.AGENT:
+                conversation.engaged_agent_id = author_id
             return None
         if author_kind is AuthorKind.AGENT and author_id is not None:
             await self._engage(held, author_id, takeover=takeover)

@@ -188,7 +188,8 @@ def _choose(
         return None
     if askable[0].destination_id == facts.first or routing.rule != PERCENTAGE:
         return _Choice(askable[0])
-    if facts.tried.how or facts.tried.asked_since:
+    # Who was asked before the rule takes nobody's turn; the second whom the rule asks does not.
+    if (facts.tried.how.keys() | facts.tried.asked_since.keys()) - {facts.first}:
         return _Choice(next_best(askable, facts.balances))
     return _Choice(*take_turn(askable, facts.balances))
 

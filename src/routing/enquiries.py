@@ -104,16 +104,22 @@ class Progress:
     """How far routing has come with an enquiry since it was last routed anew.
 
     Attributes:
-        tried: How the offer to a destination ended: `rejected` or `timed_out`.
-        first: An agent who is asked before the rule is: who served the contact last.
-        transfer: A destination that somebody chose by hand; presence does not take its offer away.
+        tried: What became of asking agents, bots and endpoints: `rejected`, `timed_out` or
+            `handed_over`.
+        asked_since: When a team was first asked.
+        first: An agent or a team that is asked before the rule is: who served the contact last,
+            who wrote first, or whom somebody chose by hand.
+        transfer: An agent whom somebody chose by hand; presence does not take that offer away.
         since: From when on the waiting limit counts: when somebody was looked for first.
+        bot_version: Of the rules of the bot that has it.
     """
 
     tried: dict[str, str] = field(default_factory=dict)
+    asked_since: dict[str, datetime] = field(default_factory=dict)
     first: str | None = None
     transfer: str | None = None
     since: datetime | None = None
+    bot_version: int | None = None
 
     @classmethod
     def from_json(cls, raw: dict[str, Any]) -> "Progress":
@@ -121,18 +127,25 @@ class Progress:
         since = raw.get("since")
         return cls(
             tried=dict(raw.get("tried") or {}),
+            asked_since={
+                team_id: datetime.fromisoformat(at)
+                for team_id, at in (raw.get("asked_since") or {}).items()
+            },
             first=raw.get("first"),
             transfer=raw.get("transfer"),
             since=None if since is None else datetime.fromisoformat(since),
+            bot_version=raw.get("bot_version"),
         )
 
     def as_json(self) -> dict[str, Any]:
         """Return it as the database keeps it, without empty members."""
         members = {
             "tried": self.tried,
+            "asked_since": {team_id: at.isoformat() for team_id, at in self.asked_since.items()},
             "first": self.first,
             "transfer": self.transfer,
             "since": None if self.since is None else self.since.isoformat(),
+            "bot_version": self.bot_version,
         }
         return {name: value for name, value in members.items() if value}
 

@@ -39,10 +39,12 @@ def needs_decision(
 ) -> bool:
     """Say whether a contact's message would do more than join an enquiry that is alive.
 
-    Such a message locks the account. `enquiry` is the conversation's latest one; where the message
-    needs none, it is the message's.
+    Such a message locks the account. A bot that has the enquiry may hand it over or close it. The
+    enquiry is the conversation's latest one.
     """
     latest = enquiry if conversation.enquiry_id is not None else None
+    if latest is not None and latest.handled_by is HandledBy.BOT:
+        return True
     return _what(latest, channel, at=now) is not Continuation.JOIN
 
 
@@ -81,7 +83,9 @@ async def on_contact_message(
     actor = Actor("contact", conversation.contact_id)
     if latest is None or what is Continuation.OPEN_ANOTHER:
         held = _begin(hall, conversation, channel, late=parked)
+        held.row.progress.first = _expects(held, latest, at=message.occurred_at)
         await lock_parties(held)
+        conversation.engaged_agent_id = None
         await enter(held, actor, told=True)
     else:
         held = await _held(hall, conversation, channel, latest.id)
@@ -89,7 +93,8 @@ async def on_contact_message(
         if what is Continuation.RESUME:
             held.resume(actor)
         else:
-            held.reopen(actor, reason="contact_message", first=_served_by(held))
+            held.reopen(actor, reason="contact_message", first=served_by(held))
+            conversation.engaged_agent_id = None
             await enter(held, actor, told=False)
     await conclude(held)
     return held.row.id
@@ -168,8 +173,30 @@ def _begin(hall: Hall, conversation: Conversation, channel: Channel, *, late: bo
     return HeldEnquiry(hall, conversation, channel, row, new=True)
 
 
-def _served_by(held: HeldEnquiry) -> str | None:
-    return held.row.agent_id if held.row.handled_by is HandledBy.AGENT else None
+def served_by(held: HeldEnquiry) -> str | None:
+    """Return the agent who is asked first when an enquiry begins anew.
+
+    That is who wrote to the contact last, while it was over, else who had it; nobody where the
+    channel has no routing.
+    """
+    if held.conversation.engaged_agent_id is not None:
+        return held.conversation.engaged_agent_id
+    had = held.row.handled_by is HandledBy.AGENT and held.routing is not None
+    return held.row.agent_id if had else None
+
+
+def _expects(held: HeldEnquiry, before: EnquirySummary | None, *, at: datetime) -> str | None:
+    """Return the agent who is asked first about a new enquiry.
+
+    That is who wrote to the contact first, else who served the contact's last enquiry, where the
+    routing is sticky and it ended recently.
+    """
+    if held.conversation.engaged_agent_id is not None:
+        return held.conversation.engaged_agent_id
+    sticky_for = None if held.routing is None else held.routing.sticky_for
+    if before is None or before.closed_at is None or sticky_for is None:
+        return None
+    return before.agent_id if at < before.closed_at + sticky_for else None
 
 
 async def _latest(work: UnitOfWork, conversation: Conversation) -> EnquirySummary | None:

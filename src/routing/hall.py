@@ -1,4 +1,4 @@
-"""What decisions rest on: accounts with their places, agents and endpoints, as they stand.
+"""What decisions rest on: accounts with their places and destinations, as they stand.
 
 A transaction reads each of these facts once, for all accounts and agents that it has locked, and
 keeps them up with what it decides; what it decided is written together. So many decisions cost a
@@ -10,16 +10,18 @@ calls `finish` after the last one.
 
 from collections import Counter
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from gateway.db.timers import NewTimer, write_timers
 from gateway.db.unit_of_work import UnitOfWork
-from routing.destinations import EndpointFacts
+from gateway.domain import ids
+from routing.destinations import AgentFacts, BotFacts, Destination, EndpointFacts
 from routing.enquiries import LIVE, Enquiry, EnquiryStatus, Offer
 from routing.parties import (
     Agent,
     Named,
     count_inside,
+    find_bots,
     find_endpoints,
     find_loads,
     lock_accounts,
@@ -27,6 +29,8 @@ from routing.parties import (
     note_enquiries_ended,
 )
 from routing.repository import TimelineEntry, get_enquiries_of_many, save_enquiries
+from routing.teams import Team, find_teams
+from routing.turns import Turn, find_turns, save_turns
 from routing.waiting import (
     find_first_queued,
     find_waiting,
@@ -86,6 +90,7 @@ class _Unwritten:
     offers: dict[str, tuple[Enquiry, Offer]] = field(default_factory=dict)
     timeline: list[tuple[Enquiry, TimelineEntry]] = field(default_factory=list)
     ended: dict[Named, None] = field(default_factory=dict)
+    turns: dict[Named, Turn] = field(default_factory=dict)
 
 
 class Hall:
@@ -96,6 +101,9 @@ class Hall:
         gathers: True where somebody calls `finish` after the last of several decisions.
         limits: How many contacts each locked account may serve at once.
         agents: The locked agents that exist, by id, deleted ones too.
+        teams: Those of the destinations that were asked for; their members are locked.
+        bots: Those of the destinations that were asked for.
+        endpoints: Those of the destinations that were asked for.
     """
 
     def __init__(self, work: UnitOfWork, *, gathers: bool = False) -> None:
@@ -103,33 +111,38 @@ class Hall:
         self.gathers = gathers
         self.limits: dict[str, int] = {}
         self.agents: dict[str, Agent] = {}
+        self.teams: dict[str, Team] = {}
+        self.bots: dict[str, BotFacts] = {}
+        self.endpoints: dict[str, EndpointFacts] = {}
         self._asked_for: set[Named] = set()
         self._rows: dict[str, Enquiry] = {}
         self._inside: dict[str, int] = {}
         self._queues: dict[str, str | None] = {}
         self._loads: dict[str, int] = {}
-        self._endpoints: dict[Named, EndpointFacts | None] = {}
+        self._turns: dict[Named, Turn] = {}
         self._unwritten = _Unwritten()
         self._timers: dict[tuple[str, str], NewTimer] = {}
         self._cleared: dict[tuple[str, str, str], None] = {}
         self._freed_places: set[str] = set()
         self._freed_agents: set[str] = set()
 
-    async def lock(self, account_ids: Collection[str], agents: Collection[Named]) -> None:
-        """Lock accounts, then agents, each in the order of their ids.
+    async def lock(self, account_ids: Collection[str], destinations: Collection[Named]) -> None:
+        """Lock accounts, then the agents among destinations and in teams, each in order of ids.
+
+        Bots and endpoints are read. What is no destination's id is passed over.
 
         Raises:
             UnforeseenError: Others are locked already, and these are not among them.
         """
         accounts = set(account_ids) - self.limits.keys()
-        wanted = set(agents) - self._asked_for
+        wanted = set(destinations) - self._asked_for
         if (accounts and self.limits) or (wanted and self._asked_for):
             raise UnforeseenError
         if accounts:
             self.limits = await lock_accounts(self.work.connection, accounts)
         if wanted:
             self._asked_for = wanted
-            self.agents = await lock_agents(self.work.connection, wanted)
+            await self._read(wanted)
 
     async def fetch(self, pairs: Collection[Named]) -> None:
         """Read enquiries, each named with its account, whose conversations are locked."""
@@ -170,19 +183,32 @@ class Hall:
             self._loads = await find_loads(self.work.connection, wanted)
         return self._loads[agent.id] - besides.agents[agent.id]
 
-    async def foresee_endpoints(self, endpoints: Collection[Named]) -> None:
-        """Read endpoints that decisions may need."""
-        missing = set(endpoints) - self._endpoints.keys()
-        found = await find_endpoints(self.work.connection, missing)
-        self._endpoints |= {each: found.get(each[1]) for each in missing}
+    async def turn(self, account_id: str, subject_id: str) -> Turn:
+        """Return whose turn it is in a channel of a locked account, or in a team that was read."""
+        if (account_id, subject_id) not in self._turns:
+            teams = {(team.account_id, team.id) for team in self.teams.values()}
+            missing = {(account_id, subject_id), *teams} - self._turns.keys()
+            self._turns |= await find_turns(self.work.connection, missing)
+        return self._turns[account_id, subject_id]
 
-    async def endpoints(
-        self, account_id: str, endpoint_ids: Iterable[str]
-    ) -> dict[str, EndpointFacts]:
-        """Return those endpoints of an account that exist, by id."""
-        wanted = [(account_id, endpoint_id) for endpoint_id in endpoint_ids]
-        await self.foresee_endpoints(wanted)
-        return {each[1]: facts for each in wanted if (facts := self._endpoints[each]) is not None}
+    def take_turn(self, account_id: str, subject_id: str, turn: Turn) -> None:
+        """Note whose turn it is from now on."""
+        self._turns[account_id, subject_id] = turn
+        self._unwritten.turns[account_id, subject_id] = turn
+
+    async def destinations(
+        self, account_id: str, wanted: Iterable[str], *, channel_id: str, besides: Share
+    ) -> dict[str, Destination]:
+        """Return those destinations that exist, by id, as a decision about an enquiry sees them.
+
+        All of them were named to `lock`; `besides` is what the enquiry takes itself.
+        """
+        found: dict[str, Destination] = {}
+        for destination_id in wanted:
+            facts = await self._facts(account_id, destination_id, channel_id, besides)
+            if facts is not None:
+                found[destination_id] = facts
+        return found
 
     def save(self, row: Enquiry, before: Share, saved: Saved) -> Share:
         """Take what was done to an enquiry, to write it; return what it takes now.
@@ -195,6 +221,9 @@ class Hall:
         unwritten.timeline += [(row, line) for line in saved.timeline]
         if saved.ended_with is not None:
             unwritten.ended[row.account_id, saved.ended_with] = None
+            agent = self.agents.get(saved.ended_with)
+            if agent is not None:
+                self.agents[agent.id] = replace(agent, last_enquiry_ended_at=self.work.now)
         for kind in saved.cleared:
             self._timers.pop((row.conversation_id, kind), None)
             self._cleared[row.account_id, row.conversation_id, kind] = None
@@ -220,6 +249,7 @@ class Hall:
             timeline=unwritten.timeline,
         )
         await note_enquiries_ended(self.work.connection, unwritten.ended, at=self.work.now)
+        await save_turns(self.work.connection, unwritten.turns)
         timers, self._timers = self._timers, {}
         cleared, self._cleared = self._cleared, {}
         await write_timers(self.work, set_=timers.values(), cleared=cleared.keys())
@@ -232,6 +262,41 @@ class Hall:
             await tell_first_queued(self.work, places)
         freed, self._freed_agents = self._freed_agents, set()
         await offer_room(self.work, [self.agents[agent_id] for agent_id in sorted(freed)])
+
+    async def _read(self, wanted: Collection[Named]) -> None:
+        connection = self.work.connection
+        self.teams = await find_teams(connection, _of_kind(ids.TEAM, wanted))
+        members = {
+            (team.account_id, agent_id)
+            for team in self.teams.values()
+            for agent_id in team.agent_ids
+        }
+        agents = members.union(_of_kind(ids.AGENT, wanted))
+        self.agents = await lock_agents(connection, agents)
+        self.bots = await find_bots(connection, _of_kind(ids.BOT, wanted))
+        self.endpoints = await find_endpoints(connection, _of_kind(ids.ENDPOINT, wanted))
+
+    async def _facts(
+        self, account_id: str, destination_id: str, channel_id: str, besides: Share
+    ) -> Destination | None:
+        agent = self.agents.get(destination_id)
+        if agent is not None:
+            return await self._agent_facts(agent, channel_id, besides)
+        team = self.teams.get(destination_id)
+        if team is None:
+            return self.bots.get(destination_id) or self.endpoints.get(destination_id)
+        members = [self.agents[each] for each in team.agent_ids if each in self.agents]
+        facts = [await self._agent_facts(each, channel_id, besides) for each in members]
+        turn = await self.turn(account_id, team.id)
+        return team.facts(filter(None, facts), last_asked=turn.last_asked)
+
+    async def _agent_facts(
+        self, agent: Agent, channel_id: str, besides: Share
+    ) -> AgentFacts | None:
+        if agent.deleted_at is not None:
+            return None
+        load = await self.load(agent, besides=besides)
+        return agent.facts(channel_id=channel_id, at=self.work.now, load=load)
 
     def _recount(self, row: Enquiry, before: Share, after: Share) -> None:
         account_id = row.account_id
@@ -269,3 +334,7 @@ async def offer_room(work: UnitOfWork, agents: Collection[Agent]) -> None:
             loads = await find_loads(work.connection, [(agent.account_id, agent.id)])
             room = max(0, agent.capacity - loads.get(agent.id, 0))
             await tell_waiting(work, agent.account_id, agent.id, waiting[:room])
+
+
+def _of_kind(prefix: str, named: Iterable[Named]) -> set[Named]:
+    return {each for each in named if ids.is_id(prefix, each[1])}

@@ -7,7 +7,7 @@ that the state then calls for, so that no state can be left without its timer.
 
 from collections.abc import Collection, Iterable
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from gateway.db.channels import Channel
 from gateway.db.conversations import Conversation
@@ -28,12 +28,10 @@ from routing.enquiries import (
     may_move,
 )
 from routing.hall import Hall, Saved, Share
+from routing.repository import TimelineEntry
 from routing.rules import routing_of
 from routing.state_timers import INTERMISSION_TIMER, STATE_TIMERS, timers_of, waits_until
 from routing.telling import tell
-
-if TYPE_CHECKING:
-    from routing.repository import TimelineEntry
 
 
 class HeldEnquiry:
@@ -44,6 +42,7 @@ class HeldEnquiry:
         freed_agents: Agents who have more room than before; others may be waiting for them.
         frees_place: True once it left the account's places, or their queue: somebody else may
             come in.
+        was_missed: True from the moment at which nobody took it until it is saved.
     """
 
     def __init__(
@@ -64,6 +63,7 @@ class HeldEnquiry:
         self.routing = routing_of(channel.routing)
         self.freed_agents: set[str] = set()
         self.frees_place = False
+        self.was_missed = False
         # What it took when it was read or saved last.
         self.share = Share.none() if new else Share.of(row)
         self._ended_with: str | None = None
@@ -109,18 +109,33 @@ class HeldEnquiry:
         self._tell("offered", SYSTEM)
 
     def transfer(
-        self, actor: Actor, destination: dict[str, Any], agent_ids: Iterable[str], wait: timedelta
+        self,
+        actor: Actor,
+        destination: dict[str, Any] | None,
+        agent_ids: Iterable[str],
+        wait: timedelta,
+        *,
+        progress: Progress,
     ) -> None:
-        """Give it to a destination that somebody chose; who was asked so far is not any more."""
+        """Take it from who has it, and ask others; who was asked so far is not any more.
+
+        Without a destination nobody is asked: `wait_for_somebody`, `give` or `miss` has to follow.
+        """
         self.withdraw_pending("transferred")
         former = self.row.destination
         also_to = _endpoints(self.row)
         self._leave_agent()
         self.row.handled_by = None
         self.row.entered_at = self.work.now
-        self.row.progress = Progress(transfer=destination["id"], since=self.work.now)
+        progress.since = self.work.now
+        self.row.progress = progress
         self._ask(destination, agent_ids, wait)
         self._tell("transferred", actor, also_to=also_to, former_destination=former)
+
+    def wait_for_somebody(self) -> None:
+        """Let it wait: it was transferred, and nobody can be asked now."""
+        self._nobody_asked_any_more()
+        self._tell("offer_withdrawn", SYSTEM, reason="nobody_free", agent_id=None)
 
     def accept(
         self, actor: Actor, *, agent_id: str, agent_name: str, reason: str | None = None
@@ -139,12 +154,16 @@ class HeldEnquiry:
         self._tell("accepted", actor, reason=reason)
         self._tell_withdrawn(withdrawn, "accepted")
 
-    def give(self, destination: dict[str, Any]) -> None:
-        """Hand it to an endpoint, which takes everything at once."""
+    def give(self, destination: dict[str, Any], *, bot_version: int | None = None) -> None:
+        """Hand it to an endpoint or a bot, which take everything at once.
+
+        `bot_version` is of the rules that a bot follows until its end with the enquiry.
+        """
         self.row.destination = destination
         self._move(EnquiryStatus.ONGOING)
-        self.row.handled_by = HandledBy.ENDPOINT
-        self._tell("accepted", Actor("endpoint", destination["id"]))
+        self.row.handled_by = HandledBy(destination["kind"])
+        self.row.progress.bot_version = bot_version
+        self._tell("accepted", Actor(destination["kind"], destination["id"]))
 
     def leave_to_page(self) -> None:
         """Note that somebody answered in the Page's own inbox."""
@@ -159,14 +178,14 @@ class HeldEnquiry:
     def reject(self, actor: Actor, offer: Offer) -> None:
         """Note that an agent does not want it."""
         self._settle_offer(offer, OfferStatus.REJECTED)
-        self.row.progress.tried[offer.destination_id] = "rejected"
+        self.row.progress.tried[offer.agent_id] = "rejected"
         self._nobody_asked_any_more()
         self._tell("rejected", actor, agent_id=offer.agent_id)
 
     def expire(self, offer: Offer) -> None:
         """Note that an agent did not answer in time."""
         self._settle_offer(offer, OfferStatus.EXPIRED)
-        self.row.progress.tried[offer.destination_id] = "timed_out"
+        self.row.progress.tried[offer.agent_id] = "timed_out"
         self._nobody_asked_any_more()
         self._tell("offer_withdrawn", SYSTEM, reason="expired", agent_id=offer.agent_id)
 
@@ -187,6 +206,7 @@ class HeldEnquiry:
         self.row.destination = None
         self._move(EnquiryStatus.MISSED)
         self.row.missed_at = self.work.now
+        self.was_missed = True
         self._tell("missed", SYSTEM, reason=reason)
         self._tell_withdrawn(withdrawn, reason)
 
@@ -233,7 +253,20 @@ class HeldEnquiry:
         self.row.missed_at = self.row.followed_up_at = None
         self.row.offered_at = self.row.accepted_at = None
         self.conversation.enquiry_id = self.row.id
+        self.was_missed = False
         self._tell("reopened", actor, reason=reason, also_to=also_to)
+
+    def note(self, type_: str, actor: Actor, data: dict[str, Any]) -> None:
+        """Add a line to the timeline that tells of no arrow; it has the last event's number."""
+        self._timeline.append(
+            TimelineEntry(
+                sequence=self.conversation.next_seq - 1,
+                at=self.work.now,
+                type=type_,
+                actor=actor.as_json(),
+                data=data,
+            )
+        )
 
     def note_our_message(self) -> None:
         """Count the intermission from now on: somebody on our side wrote."""
@@ -249,7 +282,12 @@ class HeldEnquiry:
     def save(self) -> None:
         """Have written what changed, and the timers that the state calls for."""
         self.row.updated_at = self.work.now
-        timers = timers_of(self.row, self.routing, intermission_ends=self._intermission_ends)
+        timers = timers_of(
+            self.row,
+            self.routing,
+            now=self.work.now,
+            intermission_ends=self._intermission_ends,
+        )
         kept = {INTERMISSION_TIMER} if self.row.status is EnquiryStatus.ONGOING else set()
         self.share = self.hall.save(
             self.row,
@@ -265,11 +303,18 @@ class HeldEnquiry:
         self._changed_offers = {}
         self._timeline = []
         self._intermission_ends = self._ended_with = None
+        self.was_missed = False
 
-    def _ask(self, destination: dict[str, Any], agent_ids: Iterable[str], wait: timedelta) -> None:
+    def _ask(
+        self, destination: dict[str, Any] | None, agent_ids: Iterable[str], wait: timedelta
+    ) -> None:
         self._move(EnquiryStatus.OFFERED)
         self.row.destination = destination
         self.row.offered_at = self.work.now
+        if destination is None:
+            return
+        if destination["kind"] == "team":
+            self.row.progress.asked_since.setdefault(destination["id"], self.work.now)
         for agent_id in agent_ids:
             offer = Offer(
                 id=ids.new_id(ids.OFFER),

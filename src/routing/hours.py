@@ -7,7 +7,7 @@ jumped, and in the hour that comes twice in autumn both passes count.
 
 from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Final, NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -77,6 +77,14 @@ class Timetable:
                     return Shift(f"{day.isoformat()} {clock(span)}", span.entries)
         return Shift(self._why_other(today), self.other)
 
+    def next_change(self, moment: datetime, *, until: datetime) -> datetime | None:
+        """Return when another list may hold next, after a moment; None: not until then."""
+        first = moment.astimezone(self.zone).date() - _ONE_DAY
+        last = until.astimezone(self.zone).date()
+        days = (first + n * _ONE_DAY for n in range((last - first).days + 1))
+        changes = (change for day in days for change in self._changes(day))
+        return min((change for change in changes if moment < change <= until), default=None)
+
     def lists(self) -> Iterator[tuple[Entry, ...]]:
         """Yield every list that it may ever name."""
         for spans in (*self.week, *self.exceptions.values()):
@@ -90,6 +98,16 @@ class Timetable:
         if day in self.holidays:
             return ()
         return self.week[day.weekday()]
+
+    def _changes(self, day: date) -> Iterator[datetime]:
+        midnight = datetime.combine(day, time())
+        walls = [midnight]
+        for span in self._plan(day):
+            walls += [midnight + timedelta(minutes=each) for each in (span.begins, span.ends)]
+        for wall in walls:
+            # The hour that comes twice begins and ends twice.
+            for fold in (0, 1):
+                yield wall.replace(tzinfo=self.zone, fold=fold).astimezone(UTC)
 
     def _why_other(self, today: date) -> str:
         if today in self.exceptions:

@@ -1,6 +1,6 @@
-"""Who a decision is about: the account with its places, agents and endpoints, under lock.
+"""Who a decision is about: the account with its places, agents, bots and endpoints.
 
-Locks are taken in the order account, then agents by id; the conversation is locked before.
+Accounts and agents are locked, in this order, each by id; the conversation is locked before.
 """
 
 from collections.abc import Collection, Mapping
@@ -12,7 +12,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.errors import FieldFault, InvalidFieldsError
-from routing.destinations import AgentFacts, EndpointFacts, Presence
+from routing.destinations import AgentFacts, BotFacts, EndpointFacts, Presence
 
 _LOCK_ACCOUNTS: Final = text(
     """
@@ -31,7 +31,7 @@ _COUNT_INSIDE: Final = text(
 _LOCK_AGENTS: Final = text(
     """
     SELECT a.account_id, a.id, a.first_name, a.last_name, a.display_name, a.presence,
-           a.presence_expires_at, a.capacity, a.channel_ids, a.deleted_at
+           a.presence_expires_at, a.capacity, a.channel_ids, a.last_enquiry_ended_at, a.deleted_at
     FROM agents a
     WHERE (a.account_id, a.id) IN (
       SELECT * FROM unnest(CAST(:account_ids AS text[]), CAST(:ids AS text[])))
@@ -51,6 +51,14 @@ _LOADS: Final = text(
 _ENDPOINTS: Final = text(
     """
     SELECT id, name, status FROM endpoints
+    WHERE (account_id, id) IN (
+      SELECT * FROM unnest(CAST(:account_ids AS text[]), CAST(:ids AS text[])))
+      AND deleted_at IS NULL
+    """
+)
+_BOTS: Final = text(
+    """
+    SELECT id, name, version FROM bots
     WHERE (account_id, id) IN (
       SELECT * FROM unnest(CAST(:account_ids AS text[]), CAST(:ids AS text[])))
       AND deleted_at IS NULL
@@ -79,7 +87,7 @@ _EXISTING: Final = text(
     """
 )
 
-# An account, and an agent or an endpoint of it.
+# An account, and something of it that has an id.
 Named: TypeAlias = tuple[str, str]
 
 
@@ -96,6 +104,7 @@ class Agent:
     presence_expires_at: datetime | None
     capacity: int
     channel_ids: list[str]
+    last_enquiry_ended_at: datetime | None
     deleted_at: datetime | None
 
     @property
@@ -127,6 +136,7 @@ class Agent:
             capacity=self.capacity,
             load=load,
             serves_channel=self.serves(channel_id),
+            last_ended_at=self.last_enquiry_ended_at,
         )
 
 
@@ -178,6 +188,14 @@ async def find_endpoints(
         row.id: EndpointFacts(id=row.id, name=row.name, active=row.status == "active")
         for row in rows
     }
+
+
+async def find_bots(connection: AsyncConnection, bots: Collection[Named]) -> dict[str, BotFacts]:
+    """Return those bots that exist, by id."""
+    if not bots:
+        return {}
+    rows = await connection.execute(_BOTS, _named(bots))
+    return {row["id"]: BotFacts(**row) for row in rows.mappings()}
 
 
 async def note_enquiries_ended(

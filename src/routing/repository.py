@@ -25,6 +25,8 @@ class EnquirySummary:
     closed_at: datetime | None
     missed_at: datetime | None
     close_reason: str | None
+    agent_id: str | None
+    handled_by: HandledBy | None
     # The endpoint that has it: it gets the enquiry's events whatever it subscribed to.
     endpoint_id: str | None
 
@@ -38,6 +40,8 @@ class EnquirySummary:
             closed_at=row.closed_at,
             missed_at=row.missed_at,
             close_reason=row.close_reason,
+            agent_id=row.agent_id,
+            handled_by=row.handled_by,
             endpoint_id=row.endpoint_id,
         )
 
@@ -97,7 +101,7 @@ _OFFER_NAMES: Final = ", ".join(_OFFER)
 _SUMMARIES: Final = text(
     """
     SELECT id, status, COALESCE(entered_at, opened_at) AS began_at, closed_at, missed_at,
-           close_reason,
+           close_reason, agent_id, handled_by,
            CASE WHEN destination ->> 'kind' = 'endpoint' THEN destination ->> 'id' END
              AS endpoint_id
     FROM enquiries WHERE id = ANY(:ids)
@@ -171,7 +175,13 @@ async def find_enquiries(
     """Return summaries by id, for workers that took the ids from rows of their own."""
     rows = await connection.execute(_SUMMARIES, {"ids": list(enquiry_ids)})
     return {
-        row["id"]: EnquirySummary(**{**row, "status": EnquiryStatus(row["status"])})
+        row["id"]: EnquirySummary(
+            **{
+                **row,
+                "status": EnquiryStatus(row["status"]),
+                "handled_by": None if row["handled_by"] is None else HandledBy(row["handled_by"]),
+            }
+        )
         for row in rows.mappings()
     }
 

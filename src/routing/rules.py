@@ -3,8 +3,11 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from functools import lru_cache
 from typing import Any, Final
 from zoneinfo import ZoneInfo
+
+import orjson
 
 from routing.entries import DEFAULT_TIMEOUT, Entry
 from routing.hours import DAYS, MINUTES_A_DAY, Span, Timetable, public_holidays
@@ -44,6 +47,10 @@ class Routing:
         shift = self.timetable.at(moment)
         return shift.name, shift.entries
 
+    def next_change(self, moment: datetime, *, until: datetime) -> datetime | None:
+        """Return when another list may hold; None: the same one does until then."""
+        return None if self.timetable is None else self.timetable.next_change(moment, until=until)
+
     def timeout_of(self, destination_id: str) -> timedelta:
         """Return how long an offer to a destination stands, whether it is listed or not."""
         for entry in self._all_entries():
@@ -58,10 +65,21 @@ class Routing:
                 yield from entries
 
 
+# Of a channel without a routing: nobody is asked but who is to be asked first.
+NO_RULE: Final = Routing(
+    rule="none", entries=(), timetable=None, sticky_for=None, waiting_limit=timedelta.max
+)
+
+
 def routing_of(stored: Mapping[str, Any] | None) -> Routing | None:
     """Return the routing that `validate_routing` accepted, or None where none is configured."""
-    if stored is None:
-        return None
+    return None if stored is None else _read(orjson.dumps(stored))
+
+
+# Every decision about a channel reads its routing; a timetable takes long to read.
+@lru_cache(maxsize=4096)
+def _read(text: bytes) -> Routing:
+    stored = orjson.loads(text)
     sticky = stored.get("sticky") or {}
     return Routing(
         rule=stored["rule"],

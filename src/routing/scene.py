@@ -41,7 +41,7 @@ from routing.arrivals import (
     STATUS,
     Arrival,
 )
-from routing.assignment import agents_concerned, agents_of, endpoints_of
+from routing.assignment import concerned
 from routing.enquiry_effects import needs_decision
 from routing.hall import Hall, UnforeseenError
 from routing.ownership import Owned, Verdict, Waiting, owner_of
@@ -325,8 +325,7 @@ class Scene:
     async def _foresee(self, owned: Iterable[tuple[Arrival, Channel]]) -> None:
         """Lock whom the decisions of these events may concern, and read what they rest on."""
         accounts = {event.account_id for event in self.work.announced if event.sequence is None}
-        channels: dict[str, Channel] = {}
-        latest: dict[tuple[str, str], Channel] = {}
+        deciding: dict[str, tuple[Conversation, Channel]] = {}
         for arrival, channel in owned:
             if _is_of_account(arrival):
                 accounts.add(channel.account_id)
@@ -334,18 +333,22 @@ class Scene:
             if conversation is None or not self._may_decide(arrival, channel, conversation):
                 continue
             accounts.add(channel.account_id)
-            channels[channel.id] = channel
-            if conversation.enquiry_id is not None:
-                latest[channel.account_id, conversation.enquiry_id] = channel
-        await self.hall.fetch(latest)
-        agents = {(each.account_id, id_) for each in channels.values() for id_ in agents_of(each)}
-        for (account_id, enquiry_id), channel in latest.items():
-            row = self.hall.known(enquiry_id)
-            agents |= {(account_id, agent_id) for agent_id in agents_concerned(row, channel)}
-        await self.hall.lock(accounts, agents)
-        await self.hall.foresee_endpoints(
-            {(each.account_id, id_) for each in channels.values() for id_ in endpoints_of(each)}
+            deciding[conversation.id] = (conversation, channel)
+        await self.hall.fetch(
+            [
+                (conversation.account_id, conversation.enquiry_id)
+                for conversation, _ in deciding.values()
+                if conversation.enquiry_id is not None
+            ]
         )
+        destinations = {
+            (channel.account_id, destination_id)
+            for conversation, channel in deciding.values()
+            for destination_id in concerned(
+                self.hall.known(conversation.enquiry_id or ""), channel, conversation
+            )
+        }
+        await self.hall.lock(accounts, destinations)
 
     def _may_decide(self, arrival: Arrival, channel: Channel, conversation: Conversation) -> bool:
         if arrival.event.type not in SPEAKS or arrival.event.standby:

@@ -11,7 +11,9 @@ from routing.rules import Routing
 OFFER_TIMER: Final = "offer"
 WAITING_TIMER: Final = "waiting"
 INTERMISSION_TIMER: Final = "intermission"
-STATE_TIMERS: Final = frozenset({OFFER_TIMER, WAITING_TIMER, INTERMISSION_TIMER})
+# The hours of a timetable change while somebody waits.
+HOURS_TIMER: Final = "hours"
+STATE_TIMERS: Final = frozenset({OFFER_TIMER, WAITING_TIMER, INTERMISSION_TIMER, HOURS_TIMER})
 
 
 def waits_until(row: Enquiry, routing: Routing | None) -> datetime | None:
@@ -24,7 +26,7 @@ def waits_until(row: Enquiry, routing: Routing | None) -> datetime | None:
 
 
 def timers_of(
-    row: Enquiry, routing: Routing | None, *, intermission_ends: datetime | None
+    row: Enquiry, routing: Routing | None, *, now: datetime, intermission_ends: datetime | None
 ) -> list[NewTimer]:
     """Return the timers to set; `intermission_ends` None: that of an ongoing one stays as it is."""
     return [
@@ -35,15 +37,18 @@ def timers_of(
             conversation_id=row.conversation_id,
             due_at=due_at,
         )
-        for kind, due_at in _due(row, routing, intermission_ends)
+        for kind, due_at in _due(row, routing, now, intermission_ends)
         if due_at is not None
     ]
 
 
 def _due(
-    row: Enquiry, routing: Routing | None, intermission_ends: datetime | None
+    row: Enquiry, routing: Routing | None, now: datetime, intermission_ends: datetime | None
 ) -> Iterator[tuple[str, datetime | None]]:
-    yield WAITING_TIMER, waits_until(row, routing)
+    limit = waits_until(row, routing)
+    yield WAITING_TIMER, limit
+    if row.status is EnquiryStatus.OPEN and limit is not None and routing is not None:
+        yield HOURS_TIMER, routing.next_change(now, until=limit)
     if row.status is EnquiryStatus.OFFERED:
         yield OFFER_TIMER, earliest_expiry(row.pending_offers)
     if row.status is EnquiryStatus.ONGOING:

@@ -32,15 +32,23 @@ class Place:
     enquiry_id: str
 
 
-# A rule may name a destination at any depth.
+# A rule may name a destination, or a team of which an agent is, at any depth.
 _WAITING_FOR: Final = text(
     """
-    SELECT e.conversation_id FROM enquiries e
+    WITH names AS (
+      SELECT array_agg(id) AS ids FROM (
+        SELECT CAST(:destination_id AS text) AS id
+        UNION ALL
+        SELECT t.id FROM teams t
+        WHERE t.account_id = :account_id AND :destination_id = ANY(t.agent_ids)
+          AND t.deleted_at IS NULL) AS n
+    )
+    SELECT e.conversation_id FROM names, enquiries e
     JOIN channels c ON c.account_id = e.account_id AND c.id = e.channel_id
     WHERE e.account_id = :account_id AND e.status = 'open' AND e.queued_at IS NULL
       AND (cardinality(CAST(:channel_ids AS text[])) = 0 OR e.channel_id = ANY(:channel_ids))
-      AND (e.progress ->> 'first' = :destination_id OR jsonb_path_exists(
-        c.routing, '$.** ? (@.id == $id)', jsonb_build_object('id', CAST(:destination_id AS text))))
+      AND (e.progress ->> 'first' = ANY(names.ids) OR jsonb_path_exists(
+        c.routing, '$.** ? (@.id == $ids[*])', jsonb_build_object('ids', names.ids)))
       AND NOT COALESCE(e.progress -> 'tried', '{}') ? :destination_id
       AND (CAST(:after_at AS timestamptz) IS NULL
            OR (e.entered_at, e.id) > (CAST(:after_at AS timestamptz), CAST(:after_id AS text)))
@@ -55,6 +63,13 @@ _ASKED: Final = text(
     SELECT DISTINCT e.conversation_id FROM offers o
     JOIN enquiries e ON e.account_id = o.account_id AND e.id = o.enquiry_id
     WHERE o.account_id = :account_id AND o.agent_id = :agent_id AND o.status = 'pending'
+    ORDER BY 1
+    """
+)
+_OFFERED_TO: Final = text(
+    """
+    SELECT conversation_id FROM enquiries
+    WHERE account_id = :account_id AND status = 'offered' AND destination ->> 'id' = :destination_id
     ORDER BY 1
     """
 )
@@ -102,7 +117,8 @@ async def find_waiting(
     Args:
         connection: Its transaction holds the lock of the agent, where the destination is one.
         account_id: Whose it is.
-        destination_id: An agent or an endpoint.
+        destination_id: An agent, who may be one of a team that they wait for, a team or an
+            endpoint.
         channel_ids: The channels that the agent serves; none means all.
         limit: How many at most.
         after: Only those behind this place.
@@ -134,6 +150,19 @@ async def tell_asked(work: UnitOfWork, account_id: str, agent_id: str) -> None:
     """Have enquiries considered anew that are offered to an agent."""
     rows = await work.connection.execute(_ASKED, {"account_id": account_id, "agent_id": agent_id})
     await _tell(work, account_id, RE_OFFER_TIMER, rows.scalars().all(), {})
+
+
+async def tell_team(work: UnitOfWork, account_id: str, team_id: str) -> None:
+    """Have enquiries considered anew that wait for a team, or are offered to it.
+
+    The account is locked: every decision that did not see the team as it is now is seen here.
+    """
+    offered = await work.connection.execute(
+        _OFFERED_TO, {"account_id": account_id, "destination_id": team_id}
+    )
+    await _tell(work, account_id, RE_OFFER_TIMER, offered.scalars().all(), {})
+    waiting = await find_waiting(work.connection, account_id, team_id, once=False)
+    await tell_waiting(work, account_id, team_id, waiting)
 
 
 async def tell_channel(work: UnitOfWork, account_id: str, channel_id: str) -> None:

@@ -29,12 +29,12 @@ from gateway.domain.shards import SHARDS
 from gateway.messaging.acceptance import Outgoing, accept_message
 from routing import commands
 from routing.changes import RoutingChanges
+from routing.configuration import validate_routing
 from routing.engagement import Engagement
 from routing.enquiries import Actor, Enquiry
 from routing.enquiry_effects import on_contact_message, on_page_inbox_message
 from routing.hall import Hall
 from routing.repository import get_enquiries, get_timeline
-from routing.rules import validate_routing
 from routing.timers import TimerWorker
 
 API = Actor("api")
@@ -61,21 +61,22 @@ class Desk:
     _numbers: Iterable[int] = field(default_factory=lambda: itertools.count(1))
 
     async def channel(
-        self, *destinations: str | dict[str, Any], waiting_limit: int = 300, **columns: Any
+        self,
+        *destinations: str | dict[str, Any],
+        waiting_limit: int = 300,
+        rule: str = "alternative",
+        routing: dict[str, Any] | None = None,
+        **columns: Any,
     ) -> str:
-        """Make a channel whose rule asks these destinations in turn; none: no routing."""
+        """Make a channel whose rule asks these destinations; none, and no routing: no rule.
+
+        A routing is given without its waiting limit.
+        """
         listed = [each if isinstance(each, dict) else {"id": each} for each in destinations]
-        routing = (
-            validate_routing(
-                {
-                    "rule": "alternative",
-                    "destinations": listed,
-                    "waiting_limit_seconds": waiting_limit,
-                }
-            )
-            if listed
-            else None
-        )
+        if listed:
+            routing = {"rule": rule, "destinations": listed, **(routing or {})}
+        if routing is not None:
+            routing = validate_routing({"waiting_limit_seconds": waiting_limit, **routing})
         channel_id = ids.new_id(ids.CHANNEL)
         await self._insert(
             "channels",
@@ -108,6 +109,40 @@ class Desk:
             channel_ids=list(channel_ids),
         )
         return agent_id
+
+    async def team(
+        self, *agent_ids: str, distribution: str = "simultaneous", agent_timeout: int = 30
+    ) -> str:
+        team_id = ids.new_id(ids.TEAM)
+        await self._insert(
+            "teams",
+            id=team_id,
+            name="Team",
+            distribution=distribution,
+            agent_ids=list(agent_ids),
+            agent_timeout_seconds=agent_timeout,
+        )
+        return team_id
+
+    async def bot(self, *rules: dict[str, Any]) -> str:
+        """Make a bot; its rules are complete, as its resource has them."""
+        bot_id = ids.new_id(ids.BOT)
+        await self._insert("bots", id=bot_id, name="Robot")
+        await self.bot_says(bot_id, 1, *rules)
+        return bot_id
+
+    async def bot_says(self, bot_id: str, version: int, *rules: dict[str, Any]) -> None:
+        """Give a bot a version of its rules, the one that it follows from now on."""
+        await self.execute(
+            "INSERT INTO bot_versions (account_id, bot_id, version, rules, created_at)"
+            " VALUES (:account, :id, :version, CAST(:rules AS jsonb), :now)",
+            account=self.account,
+            id=bot_id,
+            version=version,
+            rules=json.dumps(rules),
+            now=self.clock.now(),
+        )
+        await self.change("bots", bot_id, version=version)
 
     async def endpoint(self, status: str = "active", **columns: Any) -> str:
         endpoint_id = ids.new_id(ids.ENDPOINT)

@@ -1,6 +1,6 @@
 """Conversations under their lock: who holds one may change it and number what happens in it."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, fields
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
@@ -28,6 +28,7 @@ class Conversation:
     inbound_partition: int
     next_seq: int = 1
     enquiry_id: str | None = None
+    engaged_agent_id: str | None = None
     last_inbound_at: datetime | None = None
     last_action_at: datetime | None = None
     last_message_at: datetime | None = None
@@ -36,6 +37,8 @@ class Conversation:
     read_watermark: datetime | None = None
     thread_owner: str = "idle"
     thread_owner_since: datetime | None = None
+    # When the latest automatic messages were accepted; replaced, never changed in place.
+    automatic_at: Sequence[datetime] = ()
     automation_paused_at: datetime | None = None
     created_at: datetime | None = None
     _saved: tuple[Any, ...] = field(default=(), repr=False, compare=False)
@@ -63,6 +66,7 @@ class Conversation:
 MUTABLE: Final = (
     "next_seq",
     "enquiry_id",
+    "engaged_agent_id",
     "last_inbound_at",
     "last_action_at",
     "last_message_at",
@@ -71,6 +75,7 @@ MUTABLE: Final = (
     "read_watermark",
     "thread_owner",
     "thread_owner_since",
+    "automatic_at",
     "automation_paused_at",
 )
 _COLUMNS: Final = [f.name for f in fields(Conversation) if not f.name.startswith("_")]
@@ -84,16 +89,20 @@ _LOCK_FREE = text(f"{_LOCK} SKIP LOCKED")
 _SAVE = text(
     """
     UPDATE conversations c SET
-      next_seq = r.next_seq, enquiry_id = r.enquiry_id, last_inbound_at = r.last_inbound_at,
+      next_seq = r.next_seq, enquiry_id = r.enquiry_id,
+      engaged_agent_id = r.engaged_agent_id, last_inbound_at = r.last_inbound_at,
       last_action_at = r.last_action_at, last_message_at = r.last_message_at,
       last_outbound_at = r.last_outbound_at, delivered_watermark = r.delivered_watermark,
       read_watermark = r.read_watermark, thread_owner = r.thread_owner,
-      thread_owner_since = r.thread_owner_since, automation_paused_at = r.automation_paused_at
+      thread_owner_since = r.thread_owner_since, automatic_at = r.automatic_at,
+      automation_paused_at = r.automation_paused_at
     FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS r(
-      account_id text, id text, next_seq bigint, enquiry_id text, last_inbound_at timestamptz,
+      account_id text, id text, next_seq bigint, enquiry_id text, engaged_agent_id text,
+      last_inbound_at timestamptz,
       last_action_at timestamptz, last_message_at timestamptz, last_outbound_at timestamptz,
       delivered_watermark timestamptz, read_watermark timestamptz, thread_owner text,
-      thread_owner_since timestamptz, automation_paused_at timestamptz)
+      thread_owner_since timestamptz, automatic_at timestamptz[],
+      automation_paused_at timestamptz)
     WHERE c.account_id = r.account_id AND c.id = r.id
     """
 )

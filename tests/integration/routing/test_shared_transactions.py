@@ -16,7 +16,7 @@ from gateway.db.first_contact import meet
 from gateway.domain import ids
 from gateway.domain.partition import PartitionLostError
 from gateway.meta.normalise import normalise
-from routing.rules import validate_routing
+from routing.configuration import validate_routing
 from routing.worker import InboundHandler
 
 OTHER_PAGE = "1040002"

@@ -30,6 +30,7 @@ def test_defaults_are_filled_in() -> None:
             {"id": A, "timeout_seconds": 60},
             {"id": B, "timeout_seconds": 5},
         ],
+        "sticky": {"enabled": False, "valid_hours": 24},
         "waiting_limit_seconds": 300,
     }
 

@@ -20,7 +20,7 @@ CASES: dict[str, tuple[str, list[Destination], list[str], str]] = {
         "SB",
         [
             team("S", "fixed_order", agent("a"), agent("b"), agent("c")),
-            BotFacts(id=IDS["B"], name="B"),
+            BotFacts(id=IDS["B"], name="B", version=1),
         ],
         ["0 S: a", "30 S: b", "60 B: "],
         "ongoing None",

@@ -200,10 +200,10 @@ CASES = {
         [agent("g", "idle"), team("S", "fixed_order", agent("b"))],
         "S: b 30",
     ),
-    "a bot takes it at once": Case("B", [BotFacts(id=IDS["B"], name="B")], "give B"),
+    "a bot takes it at once": Case("B", [BotFacts(id=IDS["B"], name="B", version=1)], "give B"),
     "a bot that handed over is passed over": Case(
         "Ba",
-        [BotFacts(id=IDS["B"], name="B"), agent("a")],
+        [BotFacts(id=IDS["B"], name="B", version=1), agent("a")],
         "a: a 60",
         tried={"B": "handed_over"},
     ),

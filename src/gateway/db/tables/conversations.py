@@ -4,6 +4,7 @@ from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
+    DateTime,
     Index,
     Integer,
     SmallInteger,
@@ -12,6 +13,7 @@ from sqlalchemy import (
     UniqueConstraint,
     text,
 )
+from sqlalchemy.dialects.postgresql import ARRAY
 
 from gateway.db.tables.base import belongs_to, document, id_column, metadata, moment, one_of
 
@@ -58,6 +60,8 @@ conversations = Table(
     # The partition of the inbound topic that carries this conversation.
     Column("inbound_partition", Integer, nullable=False),
     id_column("enquiry_id", nullable=True),
+    # The agent who wrote first, while no enquiry was alive: the answer goes there.
+    id_column("engaged_agent_id", nullable=True),
     moment("last_inbound_at", nullable=True),
     # The contact's last action that opens the messaging window, by the event's own time.
     moment("last_action_at", nullable=True),
@@ -67,7 +71,8 @@ conversations = Table(
     moment("read_watermark", nullable=True),
     Column("thread_owner", Text, nullable=False, server_default="idle"),
     moment("thread_owner_since", nullable=True),
-    # Late messages were parked: what they open gets neither welcome nor away.
+    # When the latest automatic messages were accepted: too many in a short time stop automation.
+    Column("automatic_at", ARRAY(DateTime(timezone=True)), nullable=False, server_default="{}"),
     moment("automation_paused_at", nullable=True),
     moment("created_at"),
     belongs_to("channels", "channel_id"),
@@ -115,6 +120,8 @@ messages = Table(
     # A private reply goes to a comment, not to a person.
     id_column("comment_id", nullable=True),
     Column("take_thread", Boolean, nullable=False, server_default=text("false")),
+    # The agent's name as it stands before the text on the wire; it was the name at acceptance.
+    Column("display_name", Text),
     # What made an automatic message; unique, so that each cause has one at most.
     Column("automation_cause", Text),
     Column("possibly_duplicate", Boolean, nullable=False, server_default=text("false")),
@@ -229,6 +236,8 @@ enquiries = Table(
     document("assignment", nullable=True),
     Column("custom_info", Text),
     Column("close_reason", Text),
+    # When it had its away message: it never has another.
+    moment("away_at", nullable=True),
     # Opened by messages that had been parked: no welcome, no away.
     Column("late", Boolean, nullable=False, server_default=text("false")),
     moment("queued_at", nullable=True),
@@ -332,7 +341,7 @@ timeline_entries = Table(
     Column("position", SmallInteger, primary_key=True, server_default="0"),
     moment("at"),
     Column("type", Text, nullable=False),
-    # Who did it: `{"kind": "agent|contact|system|api|page", "id"?}`.
+    # Who did it: `{"kind": "agent|bot|contact|endpoint|system|api|page", "id"?}`.
     document("actor"),
     document("data", default="{}"),
     belongs_to("enquiries", "enquiry_id"),

@@ -15,8 +15,6 @@ teams = Table(
     Column("agent_timeout_seconds", Integer, nullable=False, server_default="30"),
     # In the order in which they are asked; those that were deleted are passed over.
     Column("agent_ids", ARRAY(ID), nullable=False, server_default="{}"),
-    # Who was asked last, for taking turns; written under the row's lock.
-    id_column("last_asked", nullable=True),
     Column("version", Integer, nullable=False, server_default="1"),
     moment("created_at"),
     moment("updated_at"),
@@ -48,6 +46,17 @@ bot_versions = Table(
     document("rules"),
     moment("created_at"),
     belongs_to("bots", "bot_id"),
+)
+
+# Whose turn it is: of a channel that shares by per cents, and of a team that asks in turn. Read and
+# written under the account's lock.
+turns = Table(
+    "turns",
+    metadata,
+    id_column("account_id", primary_key=True),
+    id_column("subject_id", primary_key=True),
+    document("state"),
+    ForeignKeyConstraint(["account_id"], ["accounts.id"]),
 )
 
 departments = Table(
