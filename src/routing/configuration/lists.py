@@ -3,13 +3,14 @@
 from collections.abc import Mapping
 from typing import Any, Final
 
+from gateway.contracts.routings import (
+    DEFAULT_TIMEOUT_SECONDS,
+    MOST_DESTINATIONS,
+    MOST_SECONDS,
+    MOST_SHARES,
+)
 from gateway.domain import ids
 from routing.configuration.faults import Faults
-from routing.entries import DEFAULT_TIMEOUT
-
-MOST_DESTINATIONS: Final = 5
-MOST_SHARES: Final = 100
-MOST_SECONDS: Final = 86_400
 
 _KINDS: Final = (ids.AGENT, ids.TEAM, ids.BOT, ids.ENDPOINT)
 _MEMBERS: Final = ("id", "share", "timeout_seconds")
@@ -60,7 +61,7 @@ def _entry(raw: object, faults: Faults, *, shares: bool) -> dict[str, Any]:
     elif "share" in entry:
         faults.below("share").add("not-applicable", "Only the rule `percentage` has shares.")
     accepted["timeout_seconds"] = faults.below("timeout_seconds").whole(
-        entry.get("timeout_seconds", int(DEFAULT_TIMEOUT.total_seconds())), most=MOST_SECONDS
+        entry.get("timeout_seconds", DEFAULT_TIMEOUT_SECONDS), most=MOST_SECONDS
     )
     return accepted
 

@@ -3,15 +3,18 @@
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
+from gateway.contracts.routings import (
+    DEFAULT_VALID_HOURS,
+    DEFAULT_WAITING_LIMIT_SECONDS,
+    LEAST_SHARES,
+    MOST_SECONDS,
+    MOST_VALID_HOURS,
+)
 from gateway.errors import InvalidFieldsError
 from routing.configuration.faults import Faults
-from routing.configuration.lists import MOST_SECONDS, destinations
-from routing.configuration.timetables import LEAST_DESTINATIONS, timetable
+from routing.configuration.lists import destinations
+from routing.configuration.timetables import timetable
 from routing.rules import ALTERNATIVE, PERCENTAGE, TIME
-
-DEFAULT_WAITING_LIMIT_SECONDS: Final = 300
-DEFAULT_VALID_HOURS: Final = 24
-_MOST_HOURS: Final = 24 * 366
 
 _RULES: Final = (ALTERNATIVE, PERCENTAGE, TIME)
 _MEMBERS: Final = ("rule", "destinations", "time", "sticky", "waiting_limit_seconds")
@@ -21,7 +24,7 @@ def validate_routing(raw: object, *, pointer_prefix: str = "") -> dict[str, Any]
     """Return a routing configuration with its defaults filled in.
 
     Whether its destinations exist is for the database to say; see
-    `routing.parties.require_destinations`.
+    `routing.acceptance`.
 
     Args:
         raw: What the caller sent.
@@ -47,8 +50,8 @@ def _routing(raw: Mapping[str, Any], faults: Faults) -> Iterator[tuple[str, Any]
         return
     yield "rule", rule
     yield from _lists(raw, rule, faults)
-    if raw.get("sticky") is not None:
-        yield "sticky", _sticky(raw["sticky"], faults.below("sticky"))
+    sticky = raw.get("sticky")
+    yield "sticky", _sticky({} if sticky is None else sticky, faults.below("sticky"))
     yield (
         "waiting_limit_seconds",
         faults.below("waiting_limit_seconds").whole(
@@ -71,7 +74,7 @@ def _lists(raw: Mapping[str, Any], rule: str, faults: Faults) -> Iterator[tuple[
     if "time" in raw:
         faults.below("time").add("not-applicable", "Only the rule `time` has a timetable.")
     shares = rule == PERCENTAGE
-    least = LEAST_DESTINATIONS if shares else 1
+    least = LEAST_SHARES if shares else 1
     yield "destinations", destinations(raw, "destinations", faults, least=least, shares=shares)
 
 
@@ -87,6 +90,6 @@ def _sticky(raw: object, faults: Faults) -> dict[str, Any]:
     return {
         "enabled": enabled,
         "valid_hours": faults.below("valid_hours").whole(
-            DEFAULT_VALID_HOURS if hours is None else hours, most=_MOST_HOURS
+            DEFAULT_VALID_HOURS if hours is None else hours, most=MOST_VALID_HOURS
         ),
     }

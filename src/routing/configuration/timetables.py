@@ -7,14 +7,13 @@ from functools import cache
 from typing import Any, Final, NamedTuple
 from zoneinfo import available_timezones
 
+from gateway.contracts.routings import MOST_EXCEPTIONS, MOST_SPANS
 from routing.configuration.faults import Faults
 from routing.configuration.lists import destinations
 from routing.hours import DAYS, MINUTES_A_DAY, public_holidays
 from routing.rules import minutes_between
 
 LEAST_DESTINATIONS: Final = 2
-_MOST_SPANS: Final = 100
-_MOST_EXCEPTIONS: Final = 366
 _A_WEEK: Final = len(DAYS) * MINUTES_A_DAY
 
 _MEMBERS: Final = ("zone", "spans", "exceptions", "holidays", "other")
@@ -79,7 +78,7 @@ def _spans(raw: Mapping[str, Any], faults: Faults) -> list[dict[str, Any]]:
     if "spans" not in raw:
         here.add("missing", "Name the spans of the week.")
         return []
-    given = here.sequence(raw["spans"], "spans", most=_MOST_SPANS)
+    given = here.sequence(raw["spans"], "spans", most=MOST_SPANS)
     return [_span(each, here.below(n), days=True) for n, each in enumerate(given or ())]
 
 
@@ -132,7 +131,7 @@ def _hour(
 
 
 def _exceptions(raw: object, faults: Faults) -> list[dict[str, Any]]:
-    given = faults.sequence(raw, "exceptions", most=_MOST_EXCEPTIONS) or []
+    given = faults.sequence(raw, "exceptions", most=MOST_EXCEPTIONS) or []
     accepted = [_exception(each, faults.below(n)) for n, each in enumerate(given)]
     seen: set[str] = set()
     for n, each in enumerate(accepted):
@@ -158,7 +157,7 @@ def _exception(raw: object, faults: Faults) -> dict[str, Any]:
         accepted["closed"] = True
     else:
         here = faults.below("spans")
-        spans = here.sequence(given["spans"], "spans", least=1, most=_MOST_SPANS) or []
+        spans = here.sequence(given["spans"], "spans", least=1, most=MOST_SPANS) or []
         accepted["spans"] = [_span(each, here.below(n), days=False) for n, each in enumerate(spans)]
     return accepted
 
