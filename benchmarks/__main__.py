@@ -13,6 +13,7 @@ from benchmarks import figures
 PARTS: Final = (
     "normalise",
     "pieces",
+    "deciding",
     "ingress",
     "routing",
     "relay",

@@ -53,9 +53,6 @@ _MOST_WILLING: Final = (
 )
 
 
-_AT_WORK: Final = {Presence.ACTIVE: Standing.AVAILABLE, Presence.IDLE: Standing.IDLE}
-
-
 class Distribution(StrEnum):
     """How a team shares what it is asked."""
 
@@ -104,14 +101,23 @@ class AgentFacts:
             return Standing(tried.how[self.id])
         if not self.serves_channel:
             return Standing.OTHER_CHANNEL
-        at_work = _AT_WORK.get(self.presence)
-        if at_work is not None and self.load >= self.capacity:
+        if self.presence is Presence.OFFLINE:
+            return Standing.OFFLINE
+        if self.presence is Presence.BUSY:
+            return Standing.BUSY
+        if self.load >= self.capacity:
             return Standing.FULL
-        return at_work or Standing(self.presence.value)
+        return Standing.AVAILABLE if self.presence is Presence.ACTIVE else Standing.IDLE
 
     def as_json(self) -> dict[str, Any]:
         """Return what an explanation says of the agent."""
-        return {"presence": self.presence, "load": self.load, "capacity": self.capacity}
+        said = {
+            "name": self.name,
+            "presence": self.presence,
+            "load": self.load,
+            "capacity": self.capacity,
+        }
+        return said if self.serves_channel else said | {"serves_channel": False}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,7 +139,8 @@ class TeamFacts:
 
     def standing(self, tried: Tried) -> Standing:
         """Say whether one of the team can be asked."""
-        found = {member.standing(tried) for member in self.members}
+        # A list, because to look for enumeration members by their hashes takes longer.
+        found = [member.standing(tried) for member in self.members]
         return next((each for each in _MOST_WILLING if each in found), Standing.EMPTY)
 
     def in_turn(self) -> Iterator[AgentFacts]:
@@ -152,6 +159,7 @@ class TeamFacts:
     def as_json(self) -> dict[str, Any]:
         """Return what an explanation says of the team."""
         return {
+            "name": self.name,
             "distribution": self.distribution,
             "last_asked": self.last_asked,
             "agents": {member.id: member.as_json() for member in self.members},
@@ -176,7 +184,7 @@ class BotFacts:
 
     def as_json(self) -> dict[str, Any]:
         """Return what an explanation says of the bot."""
-        return {"version": self.version}
+        return {"name": self.name, "version": self.version}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -195,7 +203,7 @@ class EndpointFacts:
 
     def as_json(self) -> dict[str, Any]:
         """Return what an explanation says of the endpoint."""
-        return {"active": self.active}
+        return {"name": self.name, "active": self.active}
 
 
 Destination = AgentFacts | TeamFacts | BotFacts | EndpointFacts
