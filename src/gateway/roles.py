@@ -188,7 +188,13 @@ def _parts(
             application_name=application_name,
             plan_cache_mode=plan_cache_mode,
         )
-        return Database(engine, clock=clock, keyring=keyring, wake=wakeups.wake)
+        return Database(
+            engine,
+            clock=clock,
+            keyring=keyring,
+            wake=wakeups.wake,
+            public_url=settings.public_url,
+        )
 
     beats = database(
         pool_size=_BEAT_CONNECTIONS, max_overflow=0, application_name=f"gateway-{role}-beats"

@@ -10,7 +10,7 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response, StreamingResponse
 
 from gateway.api.media import stored_content
-from gateway.db.media import Media, find_shared_media
+from gateway.db.media import find_shared_media
 from gateway.errors import NotFoundError
 
 if TYPE_CHECKING:
@@ -18,11 +18,6 @@ if TYPE_CHECKING:
     from gateway.media_store import MediaStore
 
 router = APIRouter(prefix="/media", include_in_schema=False)
-
-
-def media_link(public_url: str, media: Media) -> str:
-    """Return the address of uploaded media."""
-    return f"{public_url.rstrip('/')}/media/{media.id}/{media.sha256}"
 
 
 @router.get("/{media_id}/{sha256}", response_class=StreamingResponse)

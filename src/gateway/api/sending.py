@@ -1,11 +1,10 @@
 """Takes messages that callers want to send."""
 
 from dataclasses import dataclass, replace
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints, TypeAdapter
 
-from gateway.api.media_links import media_link
 from gateway.api.parts import ApiParts
 from gateway.api.refusals import (
     HUMAN_AGENT_TAG,
@@ -15,7 +14,7 @@ from gateway.api.refusals import (
     refuse_thread,
     refuse_window,
 )
-from gateway.contracts.content import Content, MediaContent, TextContent, stored
+from gateway.contracts.content import Content
 from gateway.contracts.moments import rfc3339
 from gateway.contracts.resources import Message as MessageResource
 from gateway.db.agents import AGENTS
@@ -23,20 +22,17 @@ from gateway.db.channels import Channel, get_channel
 from gateway.db.contacts import get_contact
 from gateway.db.conversations import Conversation, lock_conversations
 from gateway.db.endpoints import get_endpoint
-from gateway.db.media import get_media
 from gateway.db.messages import Message, get_message
 from gateway.db.outbox import NewEvent
 from gateway.db.unit_of_work import UnitOfWork
 from gateway.domain import ids
 from gateway.domain.channel import ChannelKind
-from gateway.domain.content import check_text, split_text
 from gateway.domain.conversation import ThreadOwner
-from gateway.domain.media import kind_of
+from gateway.domain.display_name import display_name_of
 from gateway.domain.message import AuthorKind
 from gateway.errors import (
     FieldFault,
     InvalidFieldsError,
-    MediaNotSupportedError,
     NotFoundError,
     NotSupportedByChannelError,
 )
@@ -44,6 +40,7 @@ from gateway.http.deferred import Deferred
 from gateway.http.patches import validated_type
 from gateway.http.schemas import IS_TEXT, Body, Flag, Reference
 from gateway.messaging.acceptance import Outgoing, accept_message
+from gateway.messaging.contents import contents_of
 from gateway.messaging.resources import message_resource
 
 _CONTENT: TypeAdapter[Content] = TypeAdapter(Content)
@@ -91,6 +88,14 @@ class SentMessage(MessageResource):
     parts: list[str] | None = Field(
         default=None, description="The ids of all parts, where a text was split."
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _Author:
+    """Whose message it is, and the name that stands before the words on the wire."""
+
+    name: str | None = None
+    display_name: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,8 +168,12 @@ async def send(
         tag=body.tag,
         windowless=comment_id is not None,
     )
-    contents = await _contents(work, parts, place.channel, body)
-    outgoing = await _outgoing(work, place, body)
+    content = validated_type(_CONTENT, body.content.raw, prefix="/content")
+    author = await _author(work, place.channel, body.author)
+    contents = await contents_of(
+        work, place.channel, content, display_name=author.display_name, split=body.split
+    )
+    outgoing = await _outgoing(work, place, body, author)
     enquiry_id = await parts.engagement.before_send(
         work,
         place.conversation,
@@ -192,40 +201,7 @@ async def send(
     return _shown(place.channel, messages)
 
 
-async def _contents(
-    work: UnitOfWork, parts: ApiParts, channel: Channel, body: NewMessage
-) -> list[dict[str, Any]]:
-    content = validated_type(_CONTENT, body.content.raw, prefix="/content")
-    if isinstance(content, TextContent):
-        return _texts(content, channel, split=body.split)
-    if isinstance(content, MediaContent) and content.media_id is not None:
-        media = await get_media(work.connection, channel.account_id, content.media_id)
-        if media is None:
-            raise _invalid("/content/media_id", "unknown-media", "There is no such media.")
-        if content.type not in ("file", kind_of(media.mime_type)):
-            detail = f"This media is of the type {media.mime_type}."
-            raise MediaNotSupportedError(
-                detail, faults=[FieldFault("/content/type", "media-not-supported", detail)]
-            )
-        link = {"url": media_link(parts.public_url, media), "mime_type": media.mime_type}
-        return [stored(content) | link]
-    return [stored(content)]
-
-
-def _texts(content: TextContent, channel: Channel, *, split: bool) -> list[dict[str, Any]]:
-    if not split:
-        check_text(content.text, limit=channel.text_limit, pointer="/content/text")
-        return [stored(content)]
-    texts = split_text(content.text, limit=channel.text_limit)
-    *first, last = texts
-    # Quick replies vanish with the next message, so they go with the last one.
-    return [
-        *({"type": "text", "text": text} for text in first),
-        stored(content) | {"text": last},
-    ]
-
-
-async def _outgoing(work: UnitOfWork, place: Place, body: NewMessage) -> Outgoing:
+async def _outgoing(work: UnitOfWork, place: Place, body: NewMessage, author: _Author) -> Outgoing:
     kind = place.channel.kind
     _check_tag(body, kind)
     if body.persona_id is not None and kind is not ChannelKind.MESSENGER:
@@ -236,7 +212,8 @@ async def _outgoing(work: UnitOfWork, place: Place, body: NewMessage) -> Outgoin
         content={},
         author_kind=AuthorKind(body.author.kind),
         author_id=body.author.id,
-        author_name=await _author_name(work, place.channel.account_id, body.author),
+        author_name=author.name,
+        display_name=author.display_name,
         client_reference=body.client_reference,
         tag=body.tag,
         reply_to=body.reply_to,
@@ -264,17 +241,24 @@ async def _check_reply(work: UnitOfWork, conversation: Conversation, message_id:
         )
 
 
-async def _author_name(work: UnitOfWork, account_id: str, author: AuthorSettings) -> str | None:
+async def _author(work: UnitOfWork, channel: Channel, author: AuthorSettings) -> _Author:
     if author.id is None:
-        return None
+        return _Author()
+    account_id = channel.account_id
     if author.kind == "agent" and ids.is_id(ids.AGENT, author.id):
         agent = await AGENTS.get(work.connection, account_id, author.id)
         if agent is not None:
-            return agent.name
+            shown = display_name_of(
+                channel.messages.get("display_name_format"),
+                first_name=agent.first_name,
+                last_name=agent.last_name,
+                display_name=agent.display_name,
+            )
+            return _Author(agent.name, shown)
     if author.kind == "bot" and ids.is_id(ids.ENDPOINT, author.id):
         endpoint = await get_endpoint(work.connection, account_id, author.id)
         if endpoint is not None:
-            return endpoint.name
+            return _Author(endpoint.name)
     raise _invalid("/author/id", "unknown-author", f"There is no such {author.kind}.")
 
 

@@ -1,10 +1,11 @@
 """Contacts as the REST API reads and changes them."""
 
+from collections.abc import Collection
 from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import or_, select, update
+from sqlalchemy import or_, select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.db.search import matches
@@ -37,6 +38,23 @@ class Contact:
         return self.blocked_at is not None
 
 
+@dataclass(frozen=True, slots=True)
+class Addressee:
+    """What has to be known of a contact before something is said to it automatically."""
+
+    name: str | None
+    blocked: bool
+
+
+_ADDRESSEES: Final = text(
+    """
+    SELECT v.id, c.blocked_at IS NOT NULL AS blocked,
+           coalesce(nullif(c.name, ''), nullif(concat_ws(' ', c.first_name, c.last_name), ''))
+             AS name
+    FROM conversations v JOIN contacts c ON c.account_id = v.account_id AND c.id = v.contact_id
+    WHERE v.id = ANY(:ids)
+    """
+)
 _SELECT: Final = select(*(contacts.c[field.name] for field in fields(Contact)))
 
 
@@ -49,6 +67,14 @@ async def get_contact(
         statement = statement.with_for_update()
     row = (await connection.execute(statement)).mappings().one_or_none()
     return None if row is None else Contact(**row)
+
+
+async def find_addressees(
+    connection: AsyncConnection, conversation_ids: Collection[str]
+) -> dict[str, Addressee]:
+    """Return the contacts of conversations, by conversation."""
+    rows = await connection.execute(_ADDRESSEES, {"ids": list(conversation_ids)})
+    return {row.id: Addressee(name=row.name, blocked=row.blocked) for row in rows}
 
 
 async def list_contacts(
@@ -70,7 +96,7 @@ async def list_contacts(
     if before is not None:
         statement = statement.where(contacts.c.id < before)
     if search is not None:
-        texts = (
+        searched = (
             contacts.c.name,
             contacts.c.first_name,
             contacts.c.last_name,
@@ -78,7 +104,10 @@ async def list_contacts(
             contacts.c.phone,
         )
         statement = statement.where(
-            or_(*(matches(text, search) for text in texts), contacts.c.source_contact_id == search)
+            or_(
+                *(matches(each, search) for each in searched),
+                contacts.c.source_contact_id == search,
+            )
         )
     rows = await connection.execute(statement.order_by(contacts.c.id.desc()).limit(limit))
     return [Contact(**row) for row in rows.mappings()]

@@ -39,6 +39,7 @@ class Message:
     reply_to: str | None = None
     comment_id: str | None = None
     take_thread: bool = False
+    display_name: str | None = None
     automation_cause: str | None = None
     possibly_duplicate: bool = False
     late: bool = False
@@ -176,6 +177,19 @@ async def find_conversations_of(
         messages.c.channel_id == channel_id,
         among(messages.c.direction, Direction),
         or_(among(messages.c.id, wanted), among(messages.c.source_message_id, wanted)),
+    )
+    return set((await connection.execute(statement)).scalars())
+
+
+async def find_causes(
+    connection: AsyncConnection, account_id: str, causes: Collection[str]
+) -> set[str]:
+    """Return those of these causes that have had their automatic message."""
+    statement = select(messages.c.automation_cause).where(
+        messages.c.account_id == account_id,
+        among(messages.c.automation_cause, causes),
+        # So that the index of automatic messages answers.
+        messages.c.automation_cause.is_not(None),
     )
     return set((await connection.execute(statement)).scalars())
 

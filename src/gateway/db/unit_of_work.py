@@ -8,9 +8,10 @@ from typing import Any
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from gateway.clock import Clock
+from gateway.db.contacts import Addressee, find_addressees
 from gateway.db.conversations import Conversation, save_conversations
 from gateway.db.message_batches import change_messages
-from gateway.db.messages import Message, change_message
+from gateway.db.messages import Message, change_message, insert_messages
 from gateway.db.outbox import NewDelivery, NewEvent, write_deliveries, write_events
 from gateway.db.secrets import KeyRing
 from gateway.domain.shards import shard_of
@@ -29,15 +30,23 @@ class UnitOfWork:
         connection: Where repositories run their statements.
         now: The product's time when the transaction began.
         keyring: Opens and closes secrets at rest.
+        public_url: Where the gateway is reached from outside; files are fetched from there.
+        addressees: Contacts of locked conversations, by conversation, as far as they are known.
     """
 
-    def __init__(self, connection: AsyncConnection, *, now: datetime, keyring: KeyRing) -> None:
+    def __init__(
+        self, connection: AsyncConnection, *, now: datetime, keyring: KeyRing, public_url: str = ""
+    ) -> None:
         self.connection = connection
         self.now = now
         self.keyring = keyring
+        self.public_url = public_url
+        self.addressees: dict[str, Addressee] = {}
         self.conversations: dict[str, Conversation] = {}
-        # True: changes of messages are gathered and written together, by `write_messages`.
+        # True: messages, and changes of them, are gathered and written together, by
+        # `write_messages`.
         self.gathers = False
+        self._added: list[Message] = []
         self._changes: dict[str, tuple[Message, dict[str, Any]]] = {}
         self._events: list[NewEvent] = []
         self._deliveries: list[NewDelivery] = []
@@ -60,6 +69,20 @@ class UnitOfWork:
         """Wake workers once this transaction has committed."""
         self._woken.setdefault(topic, set()).update(shards)
 
+    async def addressee(self, conversation: Conversation) -> Addressee:
+        """Return the contact of a locked conversation; all others are read with the first one."""
+        if conversation.id not in self.addressees:
+            missing = self.conversations.keys() - self.addressees.keys()
+            self.addressees |= await find_addressees(self.connection, missing)
+        return self.addressees[conversation.id]
+
+    async def add_message(self, message: Message) -> None:
+        """Write a message of a locked conversation: now, or by the end."""
+        if self.gathers:
+            self._added.append(message)
+        else:
+            await insert_messages(self.connection, [message])
+
     async def change_message(
         self,
         message: Message,
@@ -74,7 +97,9 @@ class UnitOfWork:
             setattr(message, name, value)
 
     async def write_messages(self) -> None:
-        """Write the changes of messages gathered so far; before anything that reads them back."""
+        """Write the messages and changes gathered so far; before anything that reads them back."""
+        added, self._added = self._added, []
+        await insert_messages(self.connection, added)
         changes, self._changes = self._changes, {}
         await change_messages(self.connection, list(changes.values()))
 
@@ -102,11 +127,18 @@ class Database:
     """Opens units of work."""
 
     def __init__(
-        self, engine: AsyncEngine, *, clock: Clock, keyring: KeyRing, wake: Wake | None = None
+        self,
+        engine: AsyncEngine,
+        *,
+        clock: Clock,
+        keyring: KeyRing,
+        wake: Wake | None = None,
+        public_url: str = "",
     ) -> None:
         self.engine = engine
         self.clock = clock
         self.keyring = keyring
+        self.public_url = public_url
         self._wake = wake
 
     @asynccontextmanager
@@ -116,7 +148,12 @@ class Database:
         No call to the outside world may be awaited while it is open.
         """
         async with self.engine.connect() as connection, connection.begin():
-            work = UnitOfWork(connection, now=self.clock.now(), keyring=self.keyring)
+            work = UnitOfWork(
+                connection,
+                now=self.clock.now(),
+                keyring=self.keyring,
+                public_url=self.public_url,
+            )
             yield work
             await work.flush()
         if self._wake is not None:

@@ -1,6 +1,9 @@
-"""What a channel says by itself unless it is given words of its own."""
+"""What a channel says by itself: the words it begins with, and how its own are made into a text."""
 
+import re
 from typing import Final
+
+from gateway.domain.content import split_text
 
 DEFAULT_WELCOME: Final = (
     "Hello, and thank you for writing to us. One moment, please: somebody will be with you shortly."
@@ -9,3 +12,31 @@ DEFAULT_AWAY: Final = (
     "Thank you for your message. Nobody is available at the moment; we will get back to you as "
     "soon as we can."
 )
+
+_PLACEHOLDER: Final = re.compile(r"\{(contact_name|channel_name)\}")
+# Without a name, the space before it goes as well: "Hello {contact_name}!" becomes "Hello!".
+_NAMELESS: Final = re.compile(r"[^\S\n]*\{contact_name\}")
+# Where a line begins with it, so does what parts it from the rest: "{contact_name}, welcome".
+_NAMELESS_FIRST: Final = re.compile(r"^[^\S\n]*\{contact_name\}[^\w\n{]*(.?)", re.MULTILINE)
+_CUT: Final = "…"
+
+
+def compose(template: str, *, contact_name: str | None, channel_name: str, limit: int) -> str:
+    """Return a channel's own words with its placeholders filled in, within the text limit.
+
+    Other words in braces stay as they are. Where nobody knows the contact's name, the text reads as
+    if it had none; what is left may be blank. A text that is too long ends with an ellipsis.
+    """
+    name = " ".join((contact_name or "").split())
+    text = template
+    if not name:
+        text = _NAMELESS_FIRST.sub(lambda found: found[1].upper(), text)
+        text = _NAMELESS.sub("", text)
+    names = {"contact_name": name, "channel_name": channel_name}
+    text = _PLACEHOLDER.sub(lambda found: names[found[1]], text)
+    if len(text) <= limit:
+        return text
+    if limit <= len(_CUT):
+        return text[:limit]
+    parts = split_text(text, limit=limit - len(_CUT))
+    return parts[0] + _CUT if parts else ""

@@ -3,14 +3,18 @@
 from gateway.errors import FieldFault, TextTooLongError
 
 
-def check_text(text: str, *, limit: int, pointer: str) -> None:
+def check_text(text: str, *, limit: int, pointer: str, taken: int = 0) -> None:
     """Pass where a text is within a channel's limit, in characters.
+
+    `taken` is how many of them the name that stands before the text has.
 
     Raises:
         TextTooLongError: It is longer.
     """
-    if len(text) > limit:
+    if taken + len(text) > limit:
         detail = f"The text has {len(text)} characters; this channel takes {limit}."
+        if taken:
+            detail = f"{detail[:-1]}, {taken} of them for the name before it."
         raise TextTooLongError(detail, faults=[FieldFault(pointer, "text-too-long", detail)])
 
 

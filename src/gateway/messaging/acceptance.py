@@ -6,7 +6,7 @@ from typing import Any
 
 from gateway.db.channels import Channel
 from gateway.db.conversations import Conversation
-from gateway.db.messages import Message, insert_messages
+from gateway.db.messages import Message
 from gateway.db.outbox import NewDelivery
 from gateway.db.unit_of_work import UnitOfWork
 from gateway.domain import ids
@@ -17,7 +17,10 @@ from gateway.messaging.transitions import announce_message
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outgoing:
-    """What somebody wants to send; its content has been checked."""
+    """What somebody wants to send; its content has been checked.
+
+    `display_name` stands before the text on the wire.
+    """
 
     content: dict[str, Any]
     author_kind: AuthorKind = AuthorKind.SYSTEM
@@ -29,6 +32,7 @@ class Outgoing:
     persona_id: str | None = None
     comment_id: str | None = None
     take_thread: bool = False
+    display_name: str | None = None
     automation_cause: str | None = None
     enquiry_id: str | None = None
     traceparent: str | None = None
@@ -40,7 +44,8 @@ async def accept_message(
     """Accept a message into its conversation's lane; the conversation is locked.
 
     Raises:
-        sqlalchemy.exc.IntegrityError: Its automation cause has had its message.
+        sqlalchemy.exc.IntegrityError: Its automation cause has had its message; at the end, where
+            the transaction gathers messages.
     """
     message = Message(
         account_id=conversation.account_id,
@@ -61,11 +66,15 @@ async def accept_message(
         persona_id=outgoing.persona_id,
         comment_id=outgoing.comment_id,
         take_thread=outgoing.take_thread,
+        display_name=outgoing.display_name,
         automation_cause=outgoing.automation_cause,
         occurred_at=work.now,
         accepted_at=work.now,
     )
-    await insert_messages(work.connection, [message])
+    await work.add_message(message)
+    if message.author_kind is AuthorKind.AGENT:
+        # A person is there: automation goes on, should it have been stopped.
+        conversation.automation_paused_at, conversation.automatic_at = None, ()
     conversation.last_message_at = work.now
     conversation.last_outbound_at = work.now
     announce_message(

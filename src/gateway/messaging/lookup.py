@@ -15,6 +15,7 @@ from gateway.domain.channel import ChannelKind
 from gateway.domain.message import Direction
 from gateway.errors import UpstreamFailedError
 from gateway.messaging.page_access import page_access
+from gateway.messaging.resources import content_on_the_wire
 from gateway.meta.conversations import Lookup, find_message
 from gateway.meta.graph import GraphClient, PageAccess
 
@@ -38,7 +39,8 @@ async def lookup_message(
         instagram=channel.kind is ChannelKind.INSTAGRAM,
         budget=LOOKUP_BUDGET,
     )
-    text = message.content.get("text") if message.content.get("type") == "text" else None
+    content = content_on_the_wire(message)
+    text = content.get("text") if content.get("type") == "text" else None
     return find_message(
         thread,
         text=text if isinstance(text, str) else None,

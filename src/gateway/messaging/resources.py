@@ -5,6 +5,7 @@ from typing import Any
 
 from gateway.contracts.moments import rfc3339
 from gateway.db.messages import Message
+from gateway.domain.display_name import with_name
 from gateway.domain.message import MessageStatus
 
 
@@ -43,6 +44,17 @@ def message_resource(message: Message, *, hold: str | None = None) -> dict[str, 
         "edited_at": _time(message.edited_at),
         "unsent_at": _time(message.unsent_at),
     }
+
+
+def content_on_the_wire(message: Message) -> dict[str, Any]:
+    """Return what a message says as the platform or the third party is given it.
+
+    An agent's name stands before the text, where the channel wanted that at acceptance.
+    """
+    content = message.content
+    if message.display_name is None or content.get("type") != "text":
+        return content
+    return content | {"text": with_name(content["text"], message.display_name)}
 
 
 def _time(moment: datetime | None) -> str | None:

@@ -13,6 +13,7 @@ from gateway.db.meta_apps import MetaApp
 from gateway.db.secrets import KeyRing, UndecryptableError
 from gateway.domain.delivery import Answer, NotAttempted, Retry, SendError, Throttle, Unknown
 from gateway.messaging.page_access import page_access
+from gateway.messaging.resources import content_on_the_wire
 from gateway.meta.graph import GraphClient, PageAccess
 from gateway.meta.sending import PageAction, PageMessage
 from gateway.sender.attempts import Attempt
@@ -107,7 +108,7 @@ def page_message(attempt: Attempt, contact_id: str) -> PageMessage:
     assert message is not None
     return PageMessage(
         contact_id=contact_id,
-        content=message.content,
+        content=content_on_the_wire(message),
         metadata=f"{message.id}.{attempt.delivery.attempt}",
         tag=message.tag,
         reply_to_mid=attempt.reply_to_mid,

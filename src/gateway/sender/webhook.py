@@ -31,7 +31,7 @@ from gateway.domain.delivery import (
     Throttle,
     printable,
 )
-from gateway.messaging.resources import message_resource
+from gateway.messaging.resources import content_on_the_wire, message_resource
 from gateway.net.egress import Egress, EgressAnswer, NoAnswerError, UnreachableError
 from gateway.net.signing import sign
 from gateway.sender.attempts import Attempt
@@ -195,7 +195,7 @@ def message_body(attempt: Attempt) -> bytes:
         timestamp=message.accepted_at,
         sequence=message.sequence,
         data={
-            "message": message_resource(message),
+            "message": message_resource(message) | {"content": content_on_the_wire(message)},
             "contact": contact,
             "reply_to_source_message_id": attempt.reply_to_mid,
         },

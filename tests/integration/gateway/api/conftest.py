@@ -32,7 +32,7 @@ PUBLIC_URL = "https://gateway.example"
 @pytest.fixture
 async def database(database_url, clock) -> AsyncIterator[Database]:
     engine = create_engine(database_url, pool_size=10, max_overflow=10, application_name="test")
-    yield Database(engine, clock=clock, keyring=KeyRing({"a": bytes(32)}))
+    yield Database(engine, clock=clock, keyring=KeyRing({"a": bytes(32)}), public_url=PUBLIC_URL)
     await engine.dispose()
 
 

@@ -1,0 +1,30 @@
+"""The name that stands before an agent's words on the wire."""
+
+
+def display_name_of(
+    name_format: str | None, *, first_name: str, last_name: str | None, display_name: str | None
+) -> str | None:
+    """Return the name that a channel's `display_name_format` shows of an agent; None: no name.
+
+    An agent without a display name is shown by first and last name.
+    """
+    full = " ".join(part for part in (first_name, last_name) if part)
+    match name_format:
+        case "first_name":
+            return first_name
+        case "first_and_last_name":
+            return full
+        case "display_name":
+            return display_name or full
+        case _:
+            return None
+
+
+def with_name(text: str, display_name: str | None) -> str:
+    """Return a text as it goes over the wire."""
+    return text if display_name is None else f"{display_name}: {text}"
+
+
+def length_of_name(display_name: str | None) -> int:
+    """Return how many characters of a channel's text limit the name takes."""
+    return len(with_name("", display_name))
