@@ -101,10 +101,8 @@ class AgentFacts:
             return Standing(tried.how[self.id])
         if not self.serves_channel:
             return Standing.OTHER_CHANNEL
-        if self.presence is Presence.OFFLINE:
-            return Standing.OFFLINE
-        if self.presence is Presence.BUSY:
-            return Standing.BUSY
+        if self.presence in (Presence.OFFLINE, Presence.BUSY):
+            return Standing(self.presence.value)
         if self.load >= self.capacity:
             return Standing.FULL
         return Standing.AVAILABLE if self.presence is Presence.ACTIVE else Standing.IDLE

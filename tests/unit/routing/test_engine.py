@@ -256,8 +256,8 @@ def test_an_assignment_explains_itself() -> None:
         "inputs": {
             "at": "2026-03-02T12:00:00.000Z",
             "destinations": {
-                NAMES["a"]: {"presence": "busy", "load": 0, "capacity": 5},
-                NAMES["b"]: {"presence": "active", "load": 2, "capacity": 5},
+                NAMES["a"]: {"name": "a", "presence": "busy", "load": 0, "capacity": 5},
+                NAMES["b"]: {"name": "b", "presence": "active", "load": 2, "capacity": 5},
             },
             "tried": {},
             "first": None,

@@ -296,12 +296,13 @@ def test_a_team_explains_itself() -> None:
     members = abc("active", "busy", "offline")
     decision = decide(facts_of(Case("S", [team("S", "most_idle", *members)], "")), rule("S"))
     assert decision.inputs["destinations"][IDS["S"]] == {
+        "name": "S",
         "distribution": "most_idle",
         "last_asked": None,
         "agents": {
-            IDS["a"]: {"presence": "active", "load": 0, "capacity": 2},
-            IDS["b"]: {"presence": "busy", "load": 0, "capacity": 2},
-            IDS["c"]: {"presence": "offline", "load": 0, "capacity": 2},
+            IDS["a"]: {"name": "a", "presence": "active", "load": 0, "capacity": 2},
+            IDS["b"]: {"name": "b", "presence": "busy", "load": 0, "capacity": 2},
+            IDS["c"]: {"name": "c", "presence": "offline", "load": 0, "capacity": 2},
         },
     }
     assert [each.reason for each in decision.considered] == [Standing.AVAILABLE]
