@@ -11,9 +11,11 @@ from gateway.db.messages import Message
 from gateway.domain.automatic_texts import DEFAULT_AWAY, DEFAULT_WELCOME
 from gateway.domain.channel import ChannelKind, ChannelStatus
 from gateway.domain.message import AuthorKind, Direction, MessageStatus
-from routing.engine import AgentFacts, Facts, Presence, decide
+from routing.configuration import validate_routing
+from routing.destinations import AgentFacts, Presence
+from routing.engine import Facts, decide
 from routing.enquiries import Enquiry, EnquiryStatus, HandledBy, Offer, OfferStatus
-from routing.rules import routing_of, validate_routing
+from routing.rules import routing_of
 
 _SUFFIX: Final = "01kb2x5h8ve0xrn1y2z3a4b5c6"
 ACCOUNT_ID: Final = f"acc_{_SUFFIX}"
@@ -201,7 +203,7 @@ def _assignment() -> dict[str, Any]:
     )
     routing = routing_of(ROUTING)
     assert routing is not None
-    decision = decide(Facts(at=ARRIVED, destinations={AGENT_ID: ada}, tried={}), routing)
+    decision = decide(Facts(at=ARRIVED, destinations={AGENT_ID: ada}), routing)
     return decision.as_json(routing_version=_ROUTING_VERSION)
 
 

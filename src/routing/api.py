@@ -1,33 +1,26 @@
-"""The REST of enquiries, and of a channel's routing."""
+"""The REST of enquiries; with it, that of channels' routings."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Query, Response
-from fastapi import Body as FromBody
+from fastapi import APIRouter, Query
 from pydantic import AwareDatetime, Field
 
+from gateway.contracts.resources import Assignment, EnquiryStatusName, Moment, Resource
 from gateway.contracts.resources import Enquiry as EnquiryResource
-from gateway.contracts.resources import EnquiryStatusName, Moment, Resource
-from gateway.db.channel_writes import change_channel
-from gateway.db.channels import Channel, get_channel
-from gateway.db.unit_of_work import UnitOfWork
-from gateway.domain.channel import ChannelStatus
-from gateway.errors import ChannelDeletedError, NotFoundError, VersionMismatchError
+from gateway.errors import NotFoundError
 from gateway.http.auth import Principal
 from gateway.http.pagination import Paging
 from gateway.http.routes import READ, WRITE, AccountId, Caller, GatewayRoute, Work
 from gateway.http.schemas import Body, Page, Reference
-from gateway.http.versions import IfMatch, tag_version
-from gateway.messaging.channel_events import announce_channel
-from routing import commands
-from routing.acceptance import RoutingRules
-from routing.changes import RoutingChanges
+from routing import commands, routing_api, trial_api
 from routing.enquiries import Actor, Enquiry
 from routing.listing import EnquiryFilter, list_enquiries
 from routing.repository import get_enquiries, get_timeline
-from routing.resources import enquiry_resource, timeline_resource
+from routing.resources import enquiry_resource, explained_assignment, timeline_resource
 
 router = APIRouter(route_class=GatewayRoute)
+router.include_router(routing_api.router)
+router.include_router(trial_api.router)
 
 _IdFilter = Annotated[str | None, Query(max_length=100)]
 
@@ -67,79 +60,20 @@ class TimelineLine(Resource):
     data: dict[str, Any] = Field(default_factory=dict)
 
 
+class ExplainedAssignment(Assignment):
+    """How the routing came to its choice, in words as well."""
+
+    explanation: list[str] = Field(
+        description="One sentence after another.",
+        examples=[["Ann Lee was busy.", "Sales was the first of the list that could be asked."]],
+    )
+
+
 class EnquiryWithTimeline(EnquiryResource):
     """One matter in a conversation, with all that happened to it."""
 
+    assignment: ExplainedAssignment | None = None  # type: ignore[mutable-override]  # only shown
     timeline: list[TimelineLine]
-
-
-class RoutingResource(Resource):
-    """Who is asked to take a channel's enquiries, in which order."""
-
-    rule: Literal["alternative"] | None = Field(
-        description="Null: no routing; enquiries stay open until somebody accepts them."
-    )
-    destinations: list[dict[str, Any]] = Field(
-        description="In the order in which they are asked.",
-        examples=[[{"id": "agt_01kb2x5h8ve0xrn1y2z3a4b5c6", "timeout_seconds": 60}]],
-    )
-    waiting_limit_seconds: int | None = Field(
-        None, description="After so many seconds an enquiry that nobody took is missed."
-    )
-    version: int
-
-
-@router.get("/v1/channels/{channel_id}/routing", tags=["Channels"], dependencies=[READ])
-async def read_routing(
-    channel_id: str, account_id: AccountId, work: Work, response: Response
-) -> RoutingResource:
-    """Read a channel's routing."""
-    return _shown_routing(await _channel(work, account_id, channel_id), response)
-
-
-@router.put("/v1/channels/{channel_id}/routing", tags=["Channels"], dependencies=[WRITE])
-async def replace_routing(
-    channel_id: str,
-    body: Annotated[
-        dict[str, Any] | None,
-        FromBody(
-            description='`{"rule": "alternative", "destinations": [{"id", "timeout_seconds"?}]'
-            ', "waiting_limit_seconds"?}`; null for no routing.',
-            examples=[
-                {
-                    "rule": "alternative",
-                    "destinations": [{"id": "agt_01kb2x5h8ve0xrn1y2z3a4b5c6"}],
-                }
-            ],
-        ),
-    ],
-    account_id: AccountId,
-    work: Work,
-    if_match: IfMatch,
-    response: Response,
-) -> RoutingResource:
-    """Replace a channel's routing; enquiries that wait are routed anew."""
-    channel = await _channel(work, account_id, channel_id, lock=True)
-    if channel.status is ChannelStatus.DELETED:
-        raise ChannelDeletedError("The channel is deleted.")
-    if_match.check(channel.routing_version)
-    routing = None
-    if body is not None:
-        # What GET answered may come back as it was.
-        given = {name: value for name, value in body.items() if name != "version"}
-        if "version" in body and body["version"] != channel.routing_version:
-            raise VersionMismatchError(f"The present version is {channel.routing_version}.")
-        routing = await RoutingRules().accept(work, account_id, given, pointer_prefix="")
-    channel = await change_channel(
-        work.connection,
-        channel,
-        now=work.now,
-        routing=routing,
-        routing_version=channel.routing_version + 1,
-    )
-    announce_channel(work, channel, "updated")
-    await RoutingChanges().routing_changed(work, account_id, channel_id)
-    return _shown_routing(channel, response)
 
 
 @router.get("/v1/enquiries", tags=["Enquiries"], dependencies=[READ])
@@ -187,8 +121,11 @@ async def read_enquiry(enquiry_id: str, account_id: AccountId, work: Work) -> En
     enquiry = found.get(enquiry_id)
     if enquiry is None:
         raise NotFoundError("There is no such enquiry.")
-    timeline = timeline_resource(await get_timeline(work.connection, account_id, enquiry_id))
-    return EnquiryWithTimeline.model_validate(enquiry_resource(enquiry) | {"timeline": timeline})
+    shown = enquiry_resource(enquiry) | {
+        "assignment": explained_assignment(enquiry),
+        "timeline": timeline_resource(await get_timeline(work.connection, account_id, enquiry_id)),
+    }
+    return EnquiryWithTimeline.model_validate(shown)
 
 
 @router.post("/v1/enquiries/{enquiry_id}/accept", tags=["Enquiries"], dependencies=[WRITE])
@@ -274,24 +211,9 @@ async def follow_enquiry_up(
     )
 
 
-async def _channel(
-    work: UnitOfWork, account_id: str, channel_id: str, *, lock: bool = False
-) -> Channel:
-    channel = await get_channel(work.connection, account_id, channel_id, lock=lock)
-    if channel is None:
-        raise NotFoundError("There is no such channel.")
-    return channel
-
-
 def _actor(principal: Principal, agent_id: str | None = None) -> Actor:
     return Actor("api", principal.key_id) if agent_id is None else Actor("agent", agent_id)
 
 
 def _shown(enquiry: Enquiry) -> EnquiryResource:
     return EnquiryResource.model_validate(enquiry_resource(enquiry))
-
-
-def _shown_routing(channel: Channel, response: Response) -> RoutingResource:
-    tag_version(response, channel.routing_version)
-    routing = channel.routing or {"rule": None, "destinations": []}
-    return RoutingResource.model_validate(routing | {"version": channel.routing_version})

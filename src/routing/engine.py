@@ -105,8 +105,8 @@ class Decision:
     inputs: dict[str, Any]
     balances: dict[str, int] | None = None
 
-    def as_json(self, *, routing_version: int) -> dict[str, Any]:
-        """Return the assignment that an enquiry keeps."""
+    def as_json(self, *, routing_version: int | None) -> dict[str, Any]:
+        """Return the assignment that an enquiry keeps; without a version, a draft's."""
         return {
             "rule": self.rule,
             "routing_version": routing_version,

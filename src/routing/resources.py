@@ -6,6 +6,7 @@ from typing import Any
 
 from gateway.contracts.moments import rfc3339
 from routing.enquiries import Enquiry
+from routing.explanation import explain
 from routing.repository import TimelineEntry
 
 
@@ -41,6 +42,15 @@ def enquiry_resource(enquiry: Enquiry) -> dict[str, Any]:
         "missed_at": _time(enquiry.missed_at),
         "followed_up_at": _time(enquiry.followed_up_at),
     }
+
+
+def explained_assignment(enquiry: Enquiry) -> dict[str, Any] | None:
+    """Return an enquiry's assignment with what it says in words."""
+    if enquiry.assignment is None:
+        return None
+    destination = enquiry.destination or {}
+    names = {destination["id"]: destination["name"]} if destination else {}
+    return enquiry.assignment | {"explanation": explain(enquiry.assignment, names)}
 
 
 def timeline_resource(entries: Iterable[TimelineEntry]) -> list[dict[str, Any]]:

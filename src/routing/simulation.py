@@ -79,9 +79,15 @@ def _decisions(
     decision = first
     while True:
         yield facts.at, decision
-        if not isinstance(decision.outcome, OfferTo):
-            return
-        facts = _unanswered(facts, decision.outcome)
+        match decision.outcome:
+            case OfferTo():
+                facts = _unanswered(facts, decision.outcome)
+            case Wait():
+                # Who waits is looked at again when another list holds.
+                change = routing.next_change(facts.at, until=deadline)
+                facts = replace(facts, at=change or deadline)
+            case _:
+                return
         if facts.at >= deadline:
             return
         decision = decide(facts, routing)
