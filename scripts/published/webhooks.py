@@ -14,6 +14,7 @@ from gateway.contracts.event_values import (
     PublicEvent,
 )
 from gateway.contracts.events import PUBLIC_TYPES, told_by
+from gateway.contracts.inline_answers import CAUSED_BY_CONTACTS, InlineAnswer
 from gateway.contracts.outgoing_webhooks import (
     Challenge,
     ChallengeMet,
@@ -62,10 +63,30 @@ _EVENT_ANSWERS: Final = {
 }
 
 
+_SPOKEN: Final = {
+    "200": {
+        "description": " ".join((InlineAnswer.__doc__ or "").split()),
+        "content": {
+            "application/json": {
+                "schema": ref(InlineAnswer.__name__),
+                "example": {"messages": [{"type": "text", "text": "We are open until six."}]},
+            }
+        },
+    }
+}
+
+
 def webhooks_document() -> dict[str, Any]:
     """Return the document."""
     told = {told_by(type_).__name__: told_by(type_) for type_ in PUBLIC_TYPES}
-    others = (MessageSend, MessageTaken, Challenge, ChallengeMet, ChallengeMetInResult)
+    others = (
+        MessageSend,
+        MessageTaken,
+        InlineAnswer,
+        Challenge,
+        ChallengeMet,
+        ChallengeMetInResult,
+    )
     schemas = components({**told, **{model.__name__: model for model in others}})
     return {
         "openapi": "3.1.0",
@@ -142,7 +163,7 @@ def _event(type_: str) -> dict[str, Any]:
         **({} if description == summary else {"description": description}),
         "parameters": _HEADERS,
         "requestBody": _body(_envelope(type_, _ids_name(_scope(type_)), model.__name__), type_),
-        "responses": _EVENT_ANSWERS,
+        "responses": (_SPOKEN if type_ in CAUSED_BY_CONTACTS else {}) | _EVENT_ANSWERS,
     }
 
 

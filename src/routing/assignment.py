@@ -8,6 +8,7 @@ from gateway.db.conversations import Conversation
 from gateway.db.unit_of_work import UnitOfWork
 from gateway.domain import ids
 from gateway.errors import ConflictError
+from routing.automation.moves import after_move
 from routing.destinations import (
     AgentFacts,
     BotFacts,
@@ -26,6 +27,7 @@ from routing.parties import Agent
 from routing.rules import NO_RULE, PERCENTAGE, Routing, routing_of
 from routing.turns import Turn
 
+_HANDED_OVER: Final = "handed_over"
 _KINDS: Final[dict[type, str]] = {
     AgentFacts: "agent",
     TeamFacts: "team",
@@ -107,7 +109,9 @@ async def hand_over(held: HeldEnquiry, actor: Actor) -> None:
     The bot is not asked again.
     """
     bot = held.row.destination or {}
-    progress = Progress(tried={bot["id"]: "handed_over"}, since=held.work.now)
+    # Nor are those who handed over before.
+    tried = {id_: end for id_, end in held.row.progress.tried.items() if end == _HANDED_OVER}
+    progress = Progress(tried=tried | {bot["id"]: _HANDED_OVER}, since=held.work.now)
     held.row.progress = progress
     decision = await _decide(held)
     match None if decision is None else decision.outcome:
@@ -161,7 +165,8 @@ async def destination_of(held: HeldEnquiry, destination_id: str) -> Destination 
 
 
 async def conclude(held: HeldEnquiry) -> None:
-    """Have written what was moved, and others told of the room that it left."""
+    """Have written what was moved and said, and others told of the room that it left."""
+    await after_move(held, hand_over)
     held.save()
     await leave_room(held)
 

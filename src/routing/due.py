@@ -16,6 +16,7 @@ from gateway.db.timers import Timer, set_timer, take_timer, take_timers
 from gateway.db.unit_of_work import UnitOfWork
 from gateway.domain import ids
 from gateway.domain.channel import ChannelStatus
+from gateway.messaging.inline_answers import ANSWER_TIMER
 from routing.assignment import (
     concerned,
     conclude,
@@ -37,6 +38,7 @@ from routing.enquiries import (
 from routing.enquiry_effects import admit
 from routing.hall import Hall
 from routing.held import HeldEnquiry
+from routing.inline_answers import answer_due
 from routing.parties import let_presence_expire, lock_agents
 from routing.repository import find_last_words, is_caught_up
 from routing.state_timers import HOURS_TIMER, INTERMISSION_TIMER, OFFER_TIMER, WAITING_TIMER
@@ -277,4 +279,5 @@ HANDLERS: Final[dict[str, Handler]] = {
     ADMIT_TIMER: ForLatest(_admit_due),
     CLOSE_TIMER: _close_due,
     PRESENCE_TIMER: _presence_due,
+    ANSWER_TIMER: answer_due,
 }

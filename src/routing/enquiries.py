@@ -192,6 +192,8 @@ class Enquiry:
     closed_at: datetime | None = None
     missed_at: datetime | None = None
     followed_up_at: datetime | None = None
+    # When it had its away message; it never has another.
+    away_at: datetime | None = None
     offers: list[Offer] = field(default_factory=list)
 
     @property

@@ -9,6 +9,7 @@ from gateway.db.unit_of_work import UnitOfWork
 from gateway.messaging.cancellation import cancel_automatic_messages
 from routing.assignment import (
     conclude,
+    hand_over,
     hold,
     leave_room,
     lock_parties,
@@ -16,6 +17,9 @@ from routing.assignment import (
     route,
     save,
 )
+from routing.automation.bots import has_bot, reply
+from routing.automation.hearing import Words
+from routing.automation.words import welcome
 from routing.enquiries import (
     SYSTEM,
     Actor,
@@ -56,6 +60,7 @@ async def on_contact_message(
     *,
     late: bool,
     parked: bool,
+    first: bool = False,
     enquiry: EnquirySummary | None = None,
 ) -> str | None:
     """Open, continue or reopen an enquiry for a contact's message, and return the enquiry's id.
@@ -70,6 +75,7 @@ async def on_contact_message(
         message: What the contact said.
         late: It is older than the contact's last message, and so moves no enquiry.
         parked: It waited for its source; all that waited open one enquiry at most.
+        first: It is the contact's very first message on the channel.
         enquiry: The conversation's latest enquiry, where the caller has it; saves reading it.
 
     Raises:
@@ -78,17 +84,25 @@ async def on_contact_message(
     latest = enquiry or await _latest(hall.work, conversation)
     what = _what(latest, channel, at=message.occurred_at)
     waited = parked and latest is not None and message.occurred_at <= latest.began_at
-    if late or waited or what is Continuation.JOIN:
+    if late or waited:
+        return conversation.enquiry_id
+    if what is Continuation.JOIN:
+        if latest is not None and latest.handled_by is HandledBy.BOT:
+            await _let_bot_reply(hall, conversation, channel, message)
         return conversation.enquiry_id
     actor = Actor("contact", conversation.contact_id)
     if latest is None or what is Continuation.OPEN_ANOTHER:
         held = _begin(hall, conversation, channel, late=parked)
+        held.said = message
+        if first and not parked:
+            await welcome(held)
         held.row.progress.first = _expects(held, latest, at=message.occurred_at)
         await lock_parties(held)
         conversation.engaged_agent_id = None
         await enter(held, actor, told=True)
     else:
         held = await _held(hall, conversation, channel, latest.id)
+        held.said = message
         await lock_parties(held)
         if what is Continuation.RESUME:
             held.resume(actor)
@@ -98,6 +112,19 @@ async def on_contact_message(
             await enter(held, actor, told=False)
     await conclude(held)
     return held.row.id
+
+
+async def _let_bot_reply(
+    hall: Hall, conversation: Conversation, channel: Channel, message: Message
+) -> None:
+    held = await _held(hall, conversation, channel, conversation.enquiry_id or "")
+    if not has_bot(held):
+        return
+    held.said = message
+    await lock_parties(held)
+    words = Words(message.id, message.content)
+    await reply(held, words, first=False, hand_over=hand_over)
+    await conclude(held)
 
 
 async def on_page_inbox_message(hall: Hall, conversation: Conversation, channel: Channel) -> None:

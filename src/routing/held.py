@@ -7,7 +7,7 @@ that the state then calls for, so that no state can be left without its timer.
 
 from collections.abc import Collection, Iterable
 from datetime import datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from gateway.db.channels import Channel
 from gateway.db.conversations import Conversation
@@ -33,6 +33,9 @@ from routing.rules import routing_of
 from routing.state_timers import INTERMISSION_TIMER, STATE_TIMERS, timers_of, waits_until
 from routing.telling import tell
 
+if TYPE_CHECKING:
+    from gateway.db.messages import Message
+
 
 class HeldEnquiry:
     """An enquiry whose conversation this transaction has locked.
@@ -43,6 +46,8 @@ class HeldEnquiry:
         frees_place: True once it left the account's places, or their queue: somebody else may
             come in.
         was_missed: True from the moment at which nobody took it until it is saved.
+        was_given: True from the moment at which a bot or an endpoint got it until it is saved.
+        said: What the contact said that moves it, where that does.
     """
 
     def __init__(
@@ -64,6 +69,8 @@ class HeldEnquiry:
         self.freed_agents: set[str] = set()
         self.frees_place = False
         self.was_missed = False
+        self.was_given = False
+        self.said: Message | None = None
         # What it took when it was read or saved last.
         self.share = Share.none() if new else Share.of(row)
         self._ended_with: str | None = None
@@ -163,6 +170,7 @@ class HeldEnquiry:
         self._move(EnquiryStatus.ONGOING)
         self.row.handled_by = HandledBy(destination["kind"])
         self.row.progress.bot_version = bot_version
+        self.was_given = True
         self._tell("accepted", Actor(destination["kind"], destination["id"]))
 
     def leave_to_page(self) -> None:
@@ -258,9 +266,12 @@ class HeldEnquiry:
 
     def note(self, type_: str, actor: Actor, data: dict[str, Any]) -> None:
         """Add a line to the timeline that tells of no arrow; it has the last event's number."""
+        sequence = self.conversation.next_seq - 1
+        before = [line for line in self._timeline if line.sequence == sequence]
         self._timeline.append(
             TimelineEntry(
-                sequence=self.conversation.next_seq - 1,
+                sequence=sequence,
+                position=len(before),
                 at=self.work.now,
                 type=type_,
                 actor=actor.as_json(),
@@ -303,7 +314,7 @@ class HeldEnquiry:
         self._changed_offers = {}
         self._timeline = []
         self._intermission_ends = self._ended_with = None
-        self.was_missed = False
+        self.was_missed = self.was_given = False
 
     def _ask(
         self, destination: dict[str, Any] | None, agent_ids: Iterable[str], wait: timedelta

@@ -48,9 +48,13 @@ class EnquirySummary:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TimelineEntry:
-    """One line of an enquiry's timeline; it has the number of the event that told of it."""
+    """One line of an enquiry's timeline; it has the number of the event that told of it.
+
+    `position` is among lines of the same number, where some tell of no event of their own.
+    """
 
     sequence: int
+    position: int = 0
     at: datetime
     type: str
     actor: dict[str, Any]
@@ -138,11 +142,11 @@ _SAVE: Final = text(
         AS r(account_id text, enquiry_id text, {_record(_OFFER)})
       ON CONFLICT (account_id, id) DO UPDATE SET {_updates(_OFFER)}
     )
-    INSERT INTO timeline_entries (account_id, enquiry_id, sequence, at, type, actor, data)
+    INSERT INTO timeline_entries (account_id, enquiry_id, sequence, position, at, type, actor, data)
     SELECT r.*
     FROM jsonb_to_recordset(CAST(:timeline AS jsonb)) AS r(
-      account_id text, enquiry_id text, sequence bigint, at timestamptz, type text, actor jsonb,
-      data jsonb)
+      account_id text, enquiry_id text, sequence bigint, position smallint, at timestamptz,
+      type text, actor jsonb, data jsonb)
     """  # noqa: S608 - constant column names
 )
 # A late message moves no enquiry, and one that failed has told the contact nothing.

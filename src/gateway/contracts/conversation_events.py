@@ -92,7 +92,7 @@ class PostbackReceived(AboutMessage):
 class Actor(Fact):
     """Who did it."""
 
-    kind: Literal["agent", "api", "contact", "endpoint", "page", "system"] = Field(
+    kind: Literal["agent", "api", "bot", "contact", "endpoint", "page", "system"] = Field(
         description=(
             "`api`: a call that named no agent; `page`: a person in the Page's own inbox; "
             "`system`: the gateway, by a rule or a timer."

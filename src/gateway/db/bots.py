@@ -33,6 +33,12 @@ _ADD: Final = text(
     VALUES (:account_id, :bot_id, :version, CAST(:rules AS jsonb), :at)
     """
 )
+_VERSION: Final = text(
+    """
+    SELECT rules FROM bot_versions
+    WHERE account_id = :account_id AND bot_id = :bot_id AND version = :version
+    """
+)
 _CURRENT: Final = text(
     """
     SELECT b.id, v.rules FROM bots b
@@ -63,3 +69,13 @@ async def find_bot_rules(
     """Return the present rules of bots of an account, by id."""
     rows = await connection.execute(_CURRENT, {"account_id": account_id, "ids": list(bot_ids)})
     return {row.id: row.rules for row in rows}
+
+
+async def get_bot_version(
+    connection: AsyncConnection, account_id: str, bot_id: str, version: int
+) -> list[dict[str, Any]] | None:
+    """Return the rules that a bot of an account had in a version; also of a deleted bot."""
+    wanted = {"account_id": account_id, "bot_id": bot_id, "version": version}
+    row = await connection.execute(_VERSION, wanted)
+    found: list[dict[str, Any]] | None = row.scalar_one_or_none()
+    return found

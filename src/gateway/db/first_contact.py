@@ -9,6 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.contracts.moments import rfc3339
 from gateway.db.channels import Channel
+from gateway.db.contacts import Addressee
 from gateway.db.conversations import Conversation, lock_conversations
 from gateway.db.outbox import NewEvent
 from gateway.db.rows import as_json
@@ -293,6 +294,8 @@ def _make_conversation(work: UnitOfWork, stranger: Stranger, row: Mapping[str, A
     )
     conversation.remember()
     work.conversations[conversation.id] = conversation
+    full = " ".join(filter(None, (row["first_name"], row["last_name"])))
+    work.addressees[conversation.id] = Addressee(name=row["name"] or full or None, blocked=False)
     resource = contact_resource({**row, "blocked_at": None, "created_at": work.now})
     work.announce(
         NewEvent(

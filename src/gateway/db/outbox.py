@@ -121,6 +121,7 @@ async def write_events(
     if not events:
         return []
     await _number(connection, events)
+    events = _in_order(events)
     rows = [_event_row(event, now) for event in events]
     await connection.execute(_INSERT_EVENTS, {"rows": as_json(rows)})
     account_ids = list({event.account_id for event in events})
@@ -156,6 +157,18 @@ def _gets(endpoint: Any, event: NewEvent) -> bool:  # noqa: ANN401 - a row
             channel_ids=endpoint.channel_ids,
         )
     )
+
+
+def _in_order(events: Sequence[NewEvent]) -> list[NewEvent]:
+    """Return events with those of each key in the order of their numbers, as lanes have to be."""
+    by_key: dict[str, list[NewEvent]] = {}
+    for event in events:
+        by_key.setdefault(event.key, []).append(event)
+    ordered = {
+        key: iter(sorted(each, key=lambda event: event.sequence or 0))
+        for key, each in by_key.items()
+    }
+    return [next(ordered[event.key]) for event in events]
 
 
 async def _number(connection: AsyncConnection, events: Sequence[NewEvent]) -> None:

@@ -1,9 +1,10 @@
 """Deliveries: their states, and what an attempt at one came to."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import StrEnum
-from typing import ClassVar, Final, TypeAlias
+from typing import Any, ClassVar, Final, TypeAlias
 
 from gateway.domain.channel import ChannelStatus, StatusReason
 
@@ -161,6 +162,8 @@ class Answer:
         body: The first KiB of the answer, printable; None where there was none.
         slow: The target hung or could not be reached: it gets one call at a time for now.
         fault_code: What the platform's error is counted by, if it answered one.
+        spoken: What an endpoint says to the contact, by its place in the answer.
+        note: What is wrong with an answer that counts all the same.
     """
 
     outcome: Outcome
@@ -169,6 +172,8 @@ class Answer:
     body: str | None = None
     slow: bool = False
     fault_code: str | None = None
+    spoken: Mapping[int, dict[str, Any]] = field(default_factory=dict)
+    note: SendError | None = None
 
 
 def printable(body: bytes, *, secrets: tuple[str, ...] = ()) -> str:

@@ -72,6 +72,7 @@ def channel_resource(channel: Channel) -> dict[str, Any]:
         "routing": channel.routing,
         "messages": channel.messages,
         "custom_info": channel.custom_info,
+        "icon": channel.icon,
         "intermission_minutes": channel.intermission_minutes,
         "closed_enquiry_policy": channel.closed_enquiry_policy,
         "text_limit": channel.text_limit,

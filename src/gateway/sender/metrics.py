@@ -33,3 +33,7 @@ UNCERTAIN: Final = Counter(
     "Messages whose outcome stayed unknown, by what was done: ask, resend or shown.",
     ["decision"],
 )
+INLINE_REFUSED: Final = Counter(
+    "gateway_inline_answers_malformed_total",
+    "Messages in endpoints' answers that are none, and were left out.",
+)

@@ -23,6 +23,7 @@ from gateway.db.deliveries import (
 )
 from gateway.db.lanes import Lane, promote_lanes
 from gateway.db.messages import Message, find_messages_by_id
+from gateway.db.timers import NewTimer, write_timers
 from gateway.db.unit_of_work import UnitOfWork
 from gateway.domain.backoff import MESSAGE_SCHEDULE, RetrySchedule
 from gateway.domain.conversation import window_at
@@ -49,6 +50,7 @@ from gateway.domain.verdict import (
     settle_event,
     settle_message,
 )
+from gateway.messaging.inline_answers import answer_timer
 from gateway.messaging.transitions import Move, move_messages
 from gateway.sender.attempts import Attempt, Ended, Result, Stopped, Unclaimed
 from gateway.sender.consequences import GONE, apply_to_targets
@@ -84,6 +86,7 @@ class _Sheet:
     attempts: list[AttemptRow] = field(default_factory=list)
     lanes: set[Lane] = field(default_factory=set)
     letters: list[SetAside] = field(default_factory=list)
+    answers: list[NewTimer] = field(default_factory=list)
     due: list[Due] = field(default_factory=list)
 
 
@@ -142,6 +145,8 @@ class Settlement:
         if _stands(row, ended.attempt.delivery, outcome):
             verdict = self._judge(work.now, ended.attempt, outcome, row, conversation)
             _apply(work, row, verdict, message, conversation, sheet, ended.attempt)
+            if ended.answer.spoken:
+                sheet.answers.append(answer_timer(row, ended.answer.spoken, at=work.now))
 
     def _judge(
         self,
@@ -191,6 +196,8 @@ async def _write(work: UnitOfWork, sheet: _Sheet) -> None:
     await save_deliveries(work.connection, sheet.rows)
     await record_attempts(work.connection, sheet.attempts)
     await set_aside(work, sheet.letters)
+    if sheet.answers:
+        await write_timers(work, set_=sheet.answers)
 
 
 def _verdict_without_call(row: Delivery, result: Stopped | Unclaimed) -> Disposal | Untried | None:
@@ -290,7 +297,7 @@ def _dead_letter(
 
 def _attempt_row(ended: Ended, outcome: Outcome) -> AttemptRow:
     delivery, answer = ended.attempt.delivery, ended.answer
-    error: SendError | None = getattr(outcome, "error", None)
+    error: SendError | None = getattr(outcome, "error", answer.note)
     return AttemptRow(
         delivery_id=delivery.id,
         attempt=delivery.attempt,

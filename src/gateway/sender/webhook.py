@@ -7,7 +7,7 @@ that is valid. What nobody answered is simply sent again: receivers drop repeats
 import base64
 import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -16,8 +16,10 @@ import structlog
 
 from gateway import __version__
 from gateway.clock import Clock, true_now
+from gateway.contracts.inline_answers import CAUSED_BY_CONTACTS, read_answer
 from gateway.contracts.webhooks import MESSAGE_SEND, webhook_body
 from gateway.db.secrets import KeyRing, UndecryptableError
+from gateway.db.sending import PublicEvent
 from gateway.domain import ids
 from gateway.domain.backoff import parse_retry_after
 from gateway.domain.delivery import (
@@ -35,6 +37,7 @@ from gateway.messaging.resources import content_on_the_wire, message_resource
 from gateway.net.egress import Egress, EgressAnswer, NoAnswerError, UnreachableError
 from gateway.net.signing import sign
 from gateway.sender.attempts import Attempt
+from gateway.sender.metrics import INLINE_REFUSED
 from gateway.sender.page import NOTHING_TO_SEND, UNREADABLE_SECRET
 
 log = structlog.get_logger()
@@ -43,9 +46,11 @@ log = structlog.get_logger()
 THROTTLE_WAIT: Final = timedelta(seconds=5)
 _OK: Final = range(200, 300)
 _GONE: Final = 410
+_ANSWERED: Final = 200
 _THROTTLES: Final = frozenset({429, 502, 503, 504})
 _MAX_MESSAGE_ID: Final = 255
 _GONE_REMEDY: Final = "The webhook wants nothing more (410); give it a new address."
+_ANSWER_REMEDY: Final = "Answer with contents as `POST …/messages` takes them; these were left out."
 _REMEDY: Final = "See that the webhook answers 2xx within ten seconds; it is tried again by itself."
 
 
@@ -110,6 +115,7 @@ class EndpointTransport:
             secrets=secrets,
             authentication=authentication,
             seconds=seconds,
+            read=_read_answer if _may_be_answered(event) else None,
         )
 
 
@@ -123,8 +129,9 @@ async def post(
     secrets: Sequence[str],
     authentication: Mapping[str, str],
     seconds: float,
+    read: Callable[[bytes, Answer], Answer] | None = None,
 ) -> Answer:
-    """POST a signed webhook and return what it brought."""
+    """POST a signed webhook and return what it brought; `read` adds what a 200 says."""
     delivery = attempt.delivery
     headers = {
         **sign(body, webhook_id=webhook_id, at=true_now(), signing_secrets=secrets),
@@ -156,13 +163,16 @@ async def post(
         slow = error.slow
     else:
         outcome = judge(answer, now=true_now())
-    return Answer(
+    brought = Answer(
         outcome=outcome,
         status=None if answer is None else answer.status,
         milliseconds=round((time.monotonic() - started) * 1000),
         body=None if answer is None else printable(answer.body),
         slow=slow,
     )
+    if answer is None or answer.status != _ANSWERED or read is None:
+        return brought
+    return read(answer.body, brought)
 
 
 def judge(answer: EgressAnswer, *, now: datetime) -> Outcome:
@@ -234,6 +244,21 @@ def authentication_headers(kind: str, secret: Mapping[str, Any]) -> dict[str, st
             return {secret["name"]: secret["value"]}
         case _:
             return {}
+
+
+def _may_be_answered(event: PublicEvent) -> bool:
+    return event.conversation_id is not None and event.type in CAUSED_BY_CONTACTS
+
+
+def _read_answer(body: bytes, brought: Answer) -> Answer:
+    spoken = read_answer(body)
+    if not spoken.faults:
+        return replace(brought, spoken=spoken.contents)
+    faults = len(spoken.faults)
+    INLINE_REFUSED.inc(faults)
+    log.warning("inline_answer.malformed", faults=faults)
+    note = SendError("validation-failed", "; ".join(spoken.faults), _ANSWER_REMEDY)
+    return replace(brought, spoken=spoken.contents, note=note)
 
 
 def _message_id(body: bytes) -> str | None:

@@ -71,8 +71,11 @@ async def _speak(
         accepted_at=scene.work.now,
         late=late,
     )
+    first = conversation.last_inbound_at is None
     _note_action(scene, conversation, arrival, late=late)
-    message.enquiry_id = await _enquiry_of(scene, channel, arrival, conversation, known, message)
+    message.enquiry_id = await _enquiry_of(
+        scene, channel, arrival, conversation, known, message, first=first
+    )
     scene.add(message)
     announce_message(
         scene.work,
@@ -94,6 +97,8 @@ async def _enquiry_of(
     conversation: Conversation,
     known: Known,
     message: Message,
+    *,
+    first: bool,
 ) -> str | None:
     # A blocked contact and a thread that another app holds are heard, and open nothing.
     if known.blocked or arrival.event.standby:
@@ -105,6 +110,7 @@ async def _enquiry_of(
         message,
         late=message.late,
         parked=arrival.parked,
+        first=first,
         enquiry=scene.enquiry(conversation),
     )
     scene.note_decided(enquiry_id)
