@@ -78,12 +78,14 @@ class Timetable:
         return Shift(self._why_other(today), self.other)
 
     def next_change(self, moment: datetime, *, until: datetime) -> datetime | None:
-        """Return when another list may hold next, after a moment; None: not until then."""
+        """Return when another list holds next, after a moment; None: not until then."""
         first = moment.astimezone(self.zone).date() - _ONE_DAY
         last = until.astimezone(self.zone).date()
         days = (first + n * _ONE_DAY for n in range((last - first).days + 1))
-        changes = (change for day in days for change in self._changes(day))
-        return min((change for change in changes if moment < change <= until), default=None)
+        changes = {change for day in days for change in self._changes(day)}
+        later = sorted(change for change in changes if moment < change <= until)
+        now = self.at(moment).entries
+        return next((change for change in later if self.at(change).entries != now), None)
 
     def lists(self) -> Iterator[tuple[Entry, ...]]:
         """Yield every list that it may ever name."""
@@ -100,6 +102,7 @@ class Timetable:
         return self.week[day.weekday()]
 
     def _changes(self, day: date) -> Iterator[datetime]:
+        """Yield every moment at which another list may begin to hold by a day's plan."""
         midnight = datetime.combine(day, time())
         walls = [midnight]
         for span in self._plan(day):
@@ -108,6 +111,28 @@ class Timetable:
             # The hour that comes twice begins and ends twice.
             for fold in (0, 1):
                 yield wall.replace(tzinfo=self.zone, fold=fold).astimezone(UTC)
+        # A span that would start in the hour that is skipped starts at the jump; one that ends in
+        # the hour that comes twice holds again from it.
+        jump = self._jump(day)
+        if jump is not None:
+            yield jump
+
+    def _jump(self, day: date) -> datetime | None:
+        """Return when the zone's clock jumps on a day; None: it does not."""
+        before, after = (
+            datetime.combine(each, time(), self.zone).astimezone(UTC)
+            for each in (day, day + _ONE_DAY)
+        )
+        offset = before.astimezone(self.zone).utcoffset()
+        if after.astimezone(self.zone).utcoffset() == offset:
+            return None
+        while after - before > timedelta.resolution:
+            between = before + (after - before) / 2
+            if between.astimezone(self.zone).utcoffset() == offset:
+                before = between
+            else:
+                after = between
+        return after
 
     def _why_other(self, today: date) -> str:
         if today in self.exceptions:

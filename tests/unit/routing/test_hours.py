@@ -193,6 +193,103 @@ def test_zones_whose_clocks_do_not_jump(zone: str) -> None:
         day += timedelta(days=1)
 
 
+MINUTE = timedelta(minutes=1)
+# How often the clocks of a zone jump in 2026 and 2027. The last two zones jump at midnight, and by
+# half an hour.
+JUMPING = {
+    "Europe/London": 4,
+    "America/New_York": 4,
+    "Asia/Hong_Kong": 0,
+    "Pacific/Apia": 0,
+    "Africa/Cairo": 4,
+    "Australia/Lord_Howe": 4,
+}
+# Spans that begin or end before, in and after hours that are skipped or come twice.
+SPANS = {
+    "around": [span(EVERY_DAY, "00:30", "03:30", "short", "day")],
+    "within": [
+        span(EVERY_DAY, "01:10", "01:50", "short"),
+        span(EVERY_DAY, "02:10", "02:50", "day"),
+    ],
+    "that begin": [
+        span(EVERY_DAY, "00:20", "00:40", "feast"),
+        span(EVERY_DAY, "01:20", "02:10", "short"),
+        span(EVERY_DAY, "02:20", "04:00", "day"),
+    ],
+    "that end": [
+        span(EVERY_DAY, "23:00", "00:10", "feast"),
+        span(EVERY_DAY, "00:15", "01:40", "short"),
+        span(EVERY_DAY, "01:45", "02:40", "day"),
+    ],
+    "one behind the other": [
+        span(EVERY_DAY, "22:00", "01:00", "night"),
+        span(EVERY_DAY, "01:00", "01:30", "day"),
+        span(EVERY_DAY, "01:30", "02:00", "short"),
+        span(EVERY_DAY, "02:00", "02:30", "feast"),
+    ],
+}
+
+
+def jumping(zone: str) -> list[date]:
+    """Return the days of 2026 and 2027 on which a zone's clocks jump, or two when they never do."""
+
+    def offset(day: date) -> timedelta | None:
+        return local(f"{day}T00:00", zone).astimezone(ZoneInfo(zone)).utcoffset()
+
+    days = [date(2026, 1, 1) + timedelta(days=n) for n in range(2 * 365)]
+    found = [day for day in days if offset(day) != offset(day + timedelta(days=1))]
+    assert len(found) == JUMPING[zone]
+    return found or [date(2026, 3, 29), date(2027, 11, 7)]
+
+
+def found_by_looking_at_every_minute(
+    routing: Routing, begins: datetime, ends: datetime
+) -> list[datetime]:
+    minutes = [begins + n * MINUTE for n in range((ends - begins) // MINUTE + 1)]
+    lists = [who(routing, minute) for minute in minutes]
+    return [minutes[n] for n in range(1, len(minutes)) if lists[n] != lists[n - 1]]
+
+
+def told(routing: Routing, begins: datetime, ends: datetime) -> list[datetime]:
+    """Return the changes as whoever waits is woken by them, one after the other."""
+    found: list[datetime] = []
+    moment = routing.next_change(begins, until=ends)
+    while moment is not None:
+        found.append(moment)
+        moment = routing.next_change(moment, until=ends)
+    return found
+
+
+@pytest.mark.parametrize("spans", SPANS)
+@pytest.mark.parametrize("zone", JUMPING)
+def test_each_change_is_told_where_clocks_jump(zone: str, spans: str) -> None:
+    routing = timetable(*SPANS[spans], zone=zone)
+    for day in jumping(zone):
+        begins = local(f"{day}T00:00", zone) - timedelta(hours=12)
+        ends = begins + timedelta(hours=48)
+        changes = found_by_looking_at_every_minute(routing, begins, ends)
+        assert changes
+        assert told(routing, begins, ends) == changes
+        # Between two changes, the later one is told; at its own moment, the one after it.
+        assert routing.next_change(changes[0] - MINUTE / 2, until=ends) == changes[0]
+        assert routing.next_change(begins, until=changes[0]) == changes[0]
+        assert routing.next_change(begins, until=changes[0] - MINUTE / 2) is None
+
+
+def test_changes_by_exceptions_and_holidays_are_told() -> None:
+    routing = timetable(
+        WORK,
+        span(EVERY_DAY, "22:00", "06:00", "night"),
+        holidays="GB-ENG",
+        exceptions=[
+            {"date": "2026-12-24", "spans": [hours("09:00", "12:00", "short")]},
+            {"date": "2026-12-31", "spans": [hours("20:00", "04:00", "feast")]},
+        ],
+    )
+    begins, ends = local("2026-12-22T00:00"), local("2027-01-04T12:00")
+    assert told(routing, begins, ends) == found_by_looking_at_every_minute(routing, begins, ends)
+
+
 def _overlaps(*spans: dict[str, Any], **further: Any) -> Iterator[tuple[str, str]]:
     with pytest.raises(InvalidFieldsError) as refused:
         timetable(*spans, **further)
