@@ -1,9 +1,9 @@
 """The REST that tries a channel's routing: one enquiry to come, or those of the past."""
 
-from collections.abc import Mapping
+from collections.abc import Collection
 from dataclasses import asdict, replace
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Final
+from typing import Annotated, Final, Literal
 
 from fastapi import APIRouter
 from pydantic import AwareDatetime, Field
@@ -60,7 +60,7 @@ class Trial(Body):
     at: _At | None = Field(
         default=None, description="When the enquiry would come; now, without it."
     )
-    presence: dict[str, Presence] = Field(
+    presence: dict[str, Literal["active", "busy", "idle", "offline"]] = Field(
         default={},
         description="The presence of agents, by their ids; others are as they are now.",
         examples=[{"agt_01kb2x5h8ve0xrn1y2z3a4b5c6": "active"}],
@@ -214,9 +214,7 @@ async def _require_few(work: UnitOfWork, period: Period) -> None:
         raise InvalidFieldsError(detail, faults=[FieldFault("/to", "too-many", detail)])
 
 
-async def _require_agents(
-    work: UnitOfWork, account_id: str, presence: Mapping[str, Presence]
-) -> None:
+async def _require_agents(work: UnitOfWork, account_id: str, presence: Collection[str]) -> None:
     unknown = await find_unknown_agents(work.connection, account_id, presence)
     if unknown:
         raise InvalidFieldsError(
@@ -243,7 +241,7 @@ async def _facts(
             list(filter(None, (first, *routing.destination_ids))),
             # How those stand who are not named is known of now alone.
             at=work.now,
-            presence=body.presence,
+            presence={each: Presence(state) for each, state in body.presence.items()},
         ),
         first=first,
         # Shares are counted anew with every change of the routing.

@@ -37,10 +37,12 @@ def destinations(
     given = here.sequence(raw[name], "destinations", least=least, most=most)
     if given is None:
         return []
+    before = len(faults.found)
     entries = [_entry(each, here.below(n), shares=shares) for n, each in enumerate(given)]
-    _refuse_repeats(entries, here)
-    if shares:
+    # Shares that are none sum to nothing.
+    if shares and len(faults.found) == before:
         _check_sum(entries, here)
+    _refuse_repeats(entries, here)
     return entries
 
 
@@ -85,9 +87,9 @@ def _refuse_repeats(entries: list[dict[str, Any]], faults: Faults) -> None:
 
 
 def _check_sum(entries: list[dict[str, Any]], faults: Faults) -> None:
-    given = [entry.get("share", 0) for entry in entries]
-    if all(0 < share <= _WHOLE for share in given) and sum(given) != _WHOLE:
-        faults.add("wrong-sum", f"The shares sum to 100; these sum to {sum(given)}.")
+    whole = sum(entry["share"] for entry in entries)
+    if whole != _WHOLE:
+        faults.add("wrong-sum", f"The shares sum to 100; these sum to {whole}.")
 
 
 def _is_destination(value: object) -> bool:

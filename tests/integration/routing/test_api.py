@@ -1,72 +1,21 @@
-"""Enquiries and routing as callers of the REST API see them."""
+"""Enquiries as callers of the REST API see them."""
 
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
 
-import httpx
 import pytest
-from pydantic import SecretStr
-from tests.support.api import ADMIN_KEY, Caller, pointers, problem
-from tests.support.desk import Desk, desk
+from tests.support.api import pointers, problem
+from tests.support.rest_desk import Rest, rest_desk
 
-from gateway.api.parts import ApiParts
-from gateway.asgi import AppParts, create_app
 from gateway.domain import ids
-from gateway.settings import Settings
-from routing import api as routing_api
-from routing.acceptance import RoutingRules
-from routing.changes import RoutingChanges
-from routing.engagement import Engagement
 
 NOBODY = ids.new_id(ids.AGENT)
 
 
-@dataclass
-class Rest:
-    """The application over a desk, and who calls it."""
-
-    desk: Desk
-    client: httpx.AsyncClient
-    me: Caller
-
-    async def caller(self, account_id: str | None = None, *scopes: str) -> Caller:
-        """Return a caller of this account or another with a key of these scopes."""
-        admin = Caller(self.client, ADMIN_KEY)
-        if account_id is None:
-            account_id = (await admin.post("/v1/accounts", {"name": "B"})).json()["id"]
-        made = await admin.post(
-            f"/v1/accounts/{account_id}/api-keys",
-            {"name": "test", "scopes": list(scopes) or ["read", "write", "send"]},
-        )
-        return Caller(self.client, made.json()["secret"], account_id)
-
-
 @pytest.fixture
 async def rest(database_url: str) -> AsyncIterator[Rest]:
-    unused: Any = None
-    settings = Settings(gateway_admin_key=SecretStr(ADMIN_KEY), api_rate_limit_per_minute=0)
-    async with desk(database_url) as opened:
-        parts = AppParts(
-            database=opened.database,
-            api=ApiParts(
-                public_url="https://gateway.example",
-                egress=unused,
-                pages=unused,
-                graph=unused,
-                engagement=Engagement(),
-                routing_rules=RoutingRules(),
-                routing_changes=RoutingChanges(),
-                inbound_partition=unused,
-            ),
-            routers=(routing_api.router,),
-        )
-        transport = httpx.ASGITransport(app=create_app(settings, parts))
-        async with httpx.AsyncClient(transport=transport, base_url="https://g.example") as client:
-            made = Rest(opened, client, Caller(client, ""))
-            made.me = await made.caller(opened.account)
-            yield made
+    async with rest_desk(database_url) as opened:
+        yield opened
 
 
 class TestEnquiries:
@@ -92,6 +41,10 @@ class TestEnquiries:
             }
         ]
         assert shown["assignment"]["rule"] == "alternative"
+        assert shown["assignment"]["explanation"] == [
+            f"Decided at {shown['opened_at']} by the rule alternative, version 1 of the routing.",
+            "Ada was the first of the list that could be asked.",
+        ]
         assert [line["type"] for line in shown["timeline"]] == ["opened", "offered", "accepted"]
         assert shown["timeline"][2]["actor"] == {"kind": "agent", "id": ada}
 
@@ -248,91 +201,6 @@ class TestLists:
                 await rest.me.get("/v1/enquiries", params=query), "validation-failed", 422
             )
             assert pointers(refused) == [pointer]
-
-
-class TestRouting:
-    async def test_it_is_replaced_under_its_own_version(self, rest: Rest) -> None:
-        ada, ben = await rest.desk.agent(), await rest.desk.agent()
-        path = f"/v1/channels/{await rest.desk.channel()}/routing"
-        none = await rest.me.get(path)
-        assert none.json() == {
-            "rule": None,
-            "destinations": [],
-            "waiting_limit_seconds": None,
-            "version": 1,
-        }
-        assert none.headers["ETag"] == '"1"'
-
-        body = {"rule": "alternative", "destinations": [{"id": ada}]}
-        put = await rest.me.put(path, body, headers={"If-Match": '"1"'})
-        assert put.status_code == 200, put.text
-        assert put.json() == {
-            "rule": "alternative",
-            "destinations": [{"id": ada, "timeout_seconds": 60}],
-            "waiting_limit_seconds": 300,
-            "version": 2,
-        }
-        assert put.headers["ETag"] == '"2"'
-        assert (await rest.me.get(path)).json() == put.json()
-
-        problem(await rest.me.put(path, body, headers={"If-Match": '"1"'}), "version-mismatch", 412)
-        # What was read may be sent back with a change; it says which version it was.
-        changed = put.json() | {"destinations": [{"id": ben}, {"id": ada}]}
-        assert (await rest.me.put(path, changed)).json()["version"] == 3
-        problem(await rest.me.put(path, changed), "version-mismatch", 412)
-        [(type_, data)] = [
-            (row.type, row.data)
-            for row in await rest.desk.all(
-                "SELECT type, data FROM events WHERE type LIKE 'gateway.channel.%'"
-                " ORDER BY sequence DESC LIMIT 1"
-            )
-        ]
-        assert type_ == "gateway.channel.updated.v1"
-        assert [each["id"] for each in data["channel"]["routing"]["destinations"]] == [ben, ada]
-
-    async def test_it_is_taken_away(self, rest: Rest) -> None:
-        path = f"/v1/channels/{await rest.desk.channel(await rest.desk.agent())}/routing"
-        answer = await rest.me.put(
-            path, content="null", headers={"Content-Type": "application/json"}
-        )
-        assert answer.status_code == 200, answer.text
-        assert answer.json()["rule"] is None
-
-    async def test_faults_point_into_the_body_and_nothing_is_saved(self, rest: Rest) -> None:
-        ada = await rest.desk.agent()
-        gone = await rest.desk.agent()
-        await rest.desk.change("agents", gone, deleted_at=rest.desk.clock.now())
-        own = await rest.desk.endpoint()
-        path = f"/v1/channels/{await rest.desk.channel()}/routing"
-        destinations = [{"id": each} for each in (ada, NOBODY, own, gone)]
-        refused = await rest.me.put(path, {"rule": "alternative", "destinations": destinations})
-        body = problem(refused, "validation-failed", 422)
-        assert pointers(body) == ["/destinations/1/id", "/destinations/3/id"]
-        assert {fault["code"] for fault in body["errors"]} == {"unknown-destination"}
-        for rule in ("percentage", "time"):
-            body = problem(await rest.me.put(path, {"rule": rule}), "validation-failed", 422)
-            assert [fault["code"] for fault in body["errors"]] == ["not-available"]
-        wrongs: list[Any] = [[], "alternative", 7]
-        for wrong in wrongs:
-            problem(await rest.me.put(path, wrong), "validation-failed", 422)
-        assert (await rest.me.get(path)).json()["version"] == 1
-
-    async def test_a_strangers_destination_is_none(self, rest: Rest, database_url: str) -> None:
-        async with desk(database_url) as stranger:
-            foreign = await stranger.agent()
-        path = f"/v1/channels/{await rest.desk.channel()}/routing"
-        body = {"rule": "alternative", "destinations": [{"id": foreign}]}
-        refused = problem(await rest.me.put(path, body), "validation-failed", 422)
-        assert pointers(refused) == ["/destinations/0/id"]
-
-    async def test_a_deleted_channel_keeps_what_it_had(self, rest: Rest) -> None:
-        ada = await rest.desk.agent()
-        channel = await rest.desk.channel(ada)
-        await rest.desk.change("channels", channel, status="deleted")
-        path = f"/v1/channels/{channel}/routing"
-        body = {"rule": "alternative", "destinations": [{"id": ada}]}
-        problem(await rest.me.put(path, body), "channel-deleted", 409)
-        assert (await rest.me.get(path)).json()["rule"] == "alternative"
 
 
 class TestPresence:
