@@ -93,6 +93,7 @@ def channel(kind: ChannelKind, url: str | None = None) -> Channel:
         routing_version=1,
         messages={},
         custom_info={},
+        icon=None,
         intermission_minutes=60,
         closed_enquiry_policy="intermission",
         text_limit=2000,

@@ -241,6 +241,14 @@ class CustomInfo(Resource):
     text: str
 
 
+class ChannelIcon(Resource):
+    """The picture by which people know a channel; `GET …/icon` gives it."""
+
+    mime_type: Literal["image/png", "image/jpeg"]
+    size: int = Field(description="In bytes.")
+    sha256: str = Field(description="Of the picture, in hexadecimal.")
+
+
 class Channel(Resource):
     """One connected source with its settings and routing."""
 
@@ -258,6 +266,7 @@ class Channel(Resource):
     )
     messages: ChannelMessages
     custom_info: CustomInfo
+    icon: ChannelIcon | None = None
     intermission_minutes: int
     closed_enquiry_policy: Literal["intermission", "never", "always"]
     text_limit: int

@@ -44,6 +44,7 @@ class Channel:
     routing_version: int
     messages: dict[str, Any]
     custom_info: dict[str, Any]
+    icon: dict[str, Any] | None
     intermission_minutes: int
     closed_enquiry_policy: str
     text_limit: int

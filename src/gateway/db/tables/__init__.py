@@ -2,7 +2,14 @@
 
 from gateway.db.tables.accounts import accounts, api_keys, feed_counters, idempotency_keys
 from gateway.db.tables.base import metadata
-from gateway.db.tables.channels import agents, channels, endpoints, meta_apps, secret_versions
+from gateway.db.tables.channels import (
+    agents,
+    channel_icons,
+    channels,
+    endpoints,
+    meta_apps,
+    secret_versions,
+)
 from gateway.db.tables.conversations import (
     contacts,
     conversations,
@@ -13,7 +20,7 @@ from gateway.db.tables.conversations import (
     pending_marks,
     timeline_entries,
 )
-from gateway.db.tables.destinations import bot_versions, bots, departments, teams
+from gateway.db.tables.destinations import bot_versions, bots, departments, teams, turns
 from gateway.db.tables.events import dead_letters, deliveries, delivery_attempts, events
 from gateway.db.tables.work import (
     inbox,
@@ -33,6 +40,7 @@ __all__ = [
     "api_keys",
     "bot_versions",
     "bots",
+    "channel_icons",
     "channels",
     "contacts",
     "conversations",
@@ -63,4 +71,5 @@ __all__ = [
     "timeline_entries",
     "timers",
     "topics",
+    "turns",
 ]

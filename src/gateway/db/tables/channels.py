@@ -15,7 +15,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import ARRAY
 
-from gateway.db.tables.base import ID, document, id_column, metadata, moment, one_of
+from gateway.db.tables.base import ID, belongs_to, document, id_column, metadata, moment, one_of
 
 meta_apps = Table(
     "meta_apps",
@@ -69,6 +69,8 @@ channels = Table(
     Column("routing_version", Integer, nullable=False, server_default="1"),
     document("messages", default="{}"),
     document("custom_info", default="{}"),
+    # What is known of the picture; itself it is in `channel_icons`.
+    document("icon", nullable=True),
     Column("intermission_minutes", Integer, nullable=False, server_default="60"),
     Column("closed_enquiry_policy", Text, nullable=False, server_default="intermission"),
     Column("text_limit", Integer, nullable=False, server_default="2000"),
@@ -121,6 +123,17 @@ channels = Table(
         postgresql_where=text("link ->> 'mode' = 'external_endpoint'"),
     ),
     Index("ix_channels_meta_app_id", "meta_app_id", postgresql_where=text("holds_source")),
+)
+
+# Apart, so that nobody reads a picture who wants to know of the channel.
+channel_icons = Table(
+    "channel_icons",
+    metadata,
+    id_column("account_id", primary_key=True),
+    id_column("channel_id", primary_key=True),
+    Column("mime_type", Text, nullable=False),
+    Column("content", LargeBinary, nullable=False),
+    belongs_to("channels", "channel_id"),
 )
 
 agents = Table(
