@@ -69,7 +69,8 @@ def concerned(row: Enquiry | None, channel: Channel, conversation: Conversation)
     """Return every destination whom a move of a conversation's enquiry may concern."""
     routing = routing_of(channel.routing)
     found: set[str | None] = set() if routing is None else set(routing.destination_ids)
-    found |= {channel.link.get("endpoint_id"), channel.link.get("bot_id")}
+    links = [channel.link] if row is None else [channel.link, row.progress.link or {}]
+    found |= {link.get(name) for link in links for name in ("endpoint_id", "bot_id")}
     found.add(conversation.engaged_agent_id)
     if row is not None:
         found |= {offer.agent_id for offer in row.pending_offers}
@@ -84,7 +85,7 @@ async def route(held: HeldEnquiry) -> None:
     """
     if not held.waits:
         return
-    linked = _linked(held)
+    linked = linked_to(held)
     if linked is not None:
         held.row.assignment = _linked_assignment(held, linked)
         _give(held, linked)
@@ -104,14 +105,15 @@ async def route(held: HeldEnquiry) -> None:
 
 
 async def hand_over(held: HeldEnquiry, actor: Actor) -> None:
-    """Let the channel's rule find somebody for an enquiry that a bot has; the parties are locked.
+    """Let the channel's rule find somebody for an enquiry that a bot or an endpoint has.
 
-    The bot is not asked again.
+    The parties are locked. Who had it is not asked again.
     """
     bot = held.row.destination or {}
     # Nor are those who handed over before.
     tried = {id_: end for id_, end in held.row.progress.tried.items() if end == _HANDED_OVER}
     progress = Progress(tried=tried | {bot["id"]: _HANDED_OVER}, since=held.work.now)
+    progress.link = held.row.progress.link
     held.row.progress = progress
     decision = await _decide(held)
     match None if decision is None else decision.outcome:
@@ -250,9 +252,9 @@ def _give(held: HeldEnquiry, destination: Destination) -> None:
     held.give(as_destination(destination), bot_version=version)
 
 
-def _linked(held: HeldEnquiry) -> BotFacts | EndpointFacts | None:
-    """Return the bot or the endpoint that has the channel, unless it has handed over."""
-    link, hall = held.channel.link, held.hall
+def linked_to(held: HeldEnquiry) -> BotFacts | EndpointFacts | None:
+    """Return the bot or the endpoint that is to have an enquiry, unless it has handed over."""
+    link, hall = held.link, held.hall
     match link.get("mode"):
         case "external_endpoint":
             return hall.endpoints.get(link["endpoint_id"])
@@ -264,7 +266,7 @@ def _linked(held: HeldEnquiry) -> BotFacts | EndpointFacts | None:
 
 def _linked_assignment(held: HeldEnquiry, linked: Destination) -> dict[str, Any]:
     return {
-        "rule": held.channel.link["mode"],
+        "rule": held.link["mode"],
         "routing_version": held.channel.routing_version,
         "inputs": {},
         "considered": [{"destination_id": linked.id, "taken": True, "reason": "available"}],

@@ -13,6 +13,7 @@ from gateway.db.unit_of_work import UnitOfWork
 from gateway.domain import ids
 from routing.destinations import Presence
 from routing.hall import offer_room
+from routing.moving import move_running
 from routing.parties import lock_accounts, lock_agents
 from routing.waiting import (
     CLOSE_TIMER,
@@ -74,8 +75,12 @@ class RoutingChanges:
             await tell_waiting(work, account_id, destination_id, waiting)
 
     async def routing_changed(self, work: UnitOfWork, account_id: str, channel_id: str) -> None:
-        """Route anew what waits on a channel whose routing or link was changed."""
+        """Route anew what waits on a channel whose routing was changed."""
         await tell_channel(work, account_id, channel_id)
+
+    async def link_moved(self, work: UnitOfWork, account_id: str, channel_id: str) -> None:
+        """Move what runs on a channel to what its link says now."""
+        await move_running(work, account_id, channel_id)
 
     async def contacts_limit_changed(self, work: UnitOfWork, account_id: str) -> None:
         """Let in who waits outside an account that may have more places now."""

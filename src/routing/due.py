@@ -39,6 +39,7 @@ from routing.enquiry_effects import admit
 from routing.hall import Hall
 from routing.held import HeldEnquiry
 from routing.inline_answers import answer_due
+from routing.moving import MOVE_REST_TIMER, MOVE_TIMER, move, move_rest_due
 from routing.parties import let_presence_expire, lock_agents
 from routing.repository import find_last_words, is_caught_up
 from routing.state_timers import HOURS_TIMER, INTERMISSION_TIMER, OFFER_TIMER, WAITING_TIMER
@@ -278,6 +279,8 @@ HANDLERS: Final[dict[str, Handler]] = {
     RE_OFFER_TIMER: ForLatest(_re_offer_due),
     ADMIT_TIMER: ForLatest(_admit_due),
     CLOSE_TIMER: _close_due,
+    MOVE_TIMER: ForLatest(move),
+    MOVE_REST_TIMER: move_rest_due,
     PRESENCE_TIMER: _presence_due,
     ANSWER_TIMER: answer_due,
 }

@@ -112,6 +112,7 @@ class Progress:
         transfer: An agent whom somebody chose by hand; presence does not take that offer away.
         since: From when on the waiting limit counts: when somebody was looked for first.
         bot_version: Of the rules of the bot that has it.
+        link: What answered on the channel when it came in, or when it was moved to that.
     """
 
     tried: dict[str, str] = field(default_factory=dict)
@@ -120,6 +121,7 @@ class Progress:
     transfer: str | None = None
     since: datetime | None = None
     bot_version: int | None = None
+    link: dict[str, Any] | None = None
 
     @classmethod
     def from_json(cls, raw: dict[str, Any]) -> "Progress":
@@ -135,6 +137,7 @@ class Progress:
             transfer=raw.get("transfer"),
             since=None if since is None else datetime.fromisoformat(since),
             bot_version=raw.get("bot_version"),
+            link=raw.get("link"),
         )
 
     def as_json(self) -> dict[str, Any]:
@@ -146,6 +149,7 @@ class Progress:
             "transfer": self.transfer,
             "since": None if self.since is None else self.since.isoformat(),
             "bot_version": self.bot_version,
+            "link": self.link,
         }
         return {name: value for name, value in members.items() if value}
 

@@ -88,6 +88,11 @@ class HeldEnquiry:
         """When the waiting limit ends an enquiry that waits or is offered; None, never."""
         return waits_until(self.row, self.routing)
 
+    @property
+    def link(self) -> dict[str, Any]:
+        """What answers on the channel, for this enquiry; the channel may have changed it since."""
+        return self.row.progress.link or self.channel.link
+
     def refuse(self, detail: str) -> IllegalTransitionError:
         """Return the refusal of a move that the present state does not allow."""
         extra: dict[str, object] = {
@@ -102,6 +107,7 @@ class HeldEnquiry:
         """Let an open enquiry take one of the account's places."""
         self.row.queued_at = None
         self.row.entered_at = self.work.now
+        self.row.progress.link = self.channel.link
         if told:
             self._tell("opened", actor, reason=reason)
 
@@ -135,6 +141,7 @@ class HeldEnquiry:
         self.row.handled_by = None
         self.row.entered_at = self.work.now
         progress.since = self.work.now
+        progress.link = self.row.progress.link
         self.row.progress = progress
         self._ask(destination, agent_ids, wait)
         self._tell("transferred", actor, also_to=also_to, former_destination=former)

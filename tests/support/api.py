@@ -1,5 +1,6 @@
 """Callers of the REST API, and fakes for the parts that live beside it."""
 
+import asyncio
 import itertools
 from dataclasses import dataclass
 from typing import Any, Final
@@ -127,6 +128,16 @@ class Api:
             )
             return [(row.type, row.data) for row in rows if not types or row.type in types]
 
+    async def until_waiting(self, many=1):
+        """Return once so many statements wait for locks."""
+        waiting = (
+            "SELECT count(*) AS many FROM pg_stat_activity"
+            " WHERE datname = current_database() AND wait_event_type = 'Lock'"
+        )
+        async with asyncio.timeout(10):
+            while (await self.rows(waiting))[0]["many"] < many:
+                pass
+
     async def rows(self, query, **parameters):
         """Return the rows of a query, as dictionaries."""
         async with self.database.unit_of_work() as work:
@@ -191,6 +202,9 @@ class FakeRoutingChanges:
 
     async def routing_changed(self, work, account_id, channel_id):
         self.told.append(("routing", account_id, channel_id))
+
+    async def link_moved(self, work, account_id, channel_id):
+        self.told.append(("link", account_id, channel_id))
 
     async def contacts_limit_changed(self, work, account_id):
         self.told.append(("contacts limit", account_id, None))

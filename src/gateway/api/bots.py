@@ -11,11 +11,12 @@ from gateway.api.filters import Search
 from gateway.api.parts import Parts
 from gateway.contracts.bot_rules import MOST_RULES, BotRuleSettings, stored_rules
 from gateway.db.bots import BOTS, Bot, add_bot_version, find_bot_rules
+from gateway.db.links import is_linked
 from gateway.db.search import matches
 from gateway.db.tables import bots
 from gateway.db.unit_of_work import UnitOfWork
 from gateway.domain import ids
-from gateway.errors import NotFoundError
+from gateway.errors import ConflictError, NotFoundError
 from gateway.http.pagination import Paging
 from gateway.http.patches import Patch
 from gateway.http.routes import READ, WRITE, AccountId, GatewayRoute, Work
@@ -111,8 +112,13 @@ async def change_bot_settings(
 
 @router.delete("/{bot_id}", status_code=204, dependencies=[WRITE])
 async def delete_bot(bot_id: str, account_id: AccountId, parts: Parts, work: Work) -> None:
-    """Delete a bot; enquiries that it has go on with their channel's rule."""
+    """Delete a bot that no channel is linked to.
+
+    Enquiries that it has as a destination go on with their channel's rule.
+    """
     bot = await _existing(work, account_id, bot_id, lock=True)
+    if await is_linked(work.connection, account_id, bot_id):
+        raise ConflictError("A channel is answered by this bot; change its link first.")
     await BOTS.change(work.connection, bot, now=work.now, edited=False, deleted_at=work.now)
     await parts.routing_changes.destination_changed(work, account_id, bot_id)
 

@@ -1,11 +1,12 @@
 """What can be said of a channel: when it is made, and when it is changed."""
 
 from collections.abc import Sequence
-from typing import Annotated, Any, Final, Literal, TypeAlias
+from typing import Annotated, Final, Literal, TypeAlias
 
 import regex
 from pydantic import AfterValidator, Field, SecretStr, StringConstraints, field_serializer
 
+from gateway.contracts.routings import RoutingAsSent
 from gateway.domain.automatic_texts import DEFAULT_AWAY, DEFAULT_WELCOME
 from gateway.http.schemas import IS_TEXT, Body, Flag, Line, Reference, Whole
 
@@ -50,6 +51,16 @@ class LinkSettings(Body):
     endpoint_id: Reference | None = None
 
 
+class LinkChanges(LinkSettings):
+    """What shall answer on a channel from now on."""
+
+    move_open: Flag = Field(
+        default=False,
+        description="Move open, offered and ongoing enquiries, too, to what answers now. Without "
+        "it, they stay where they are. Not kept.",
+    )
+
+
 class WelcomeSettings(Body):
     """What is said to a contact's very first message."""
 
@@ -87,7 +98,7 @@ class ChannelSettings(Body):
     name: ChannelName = Field(examples=["Acme on Messenger"])
     department_id: Reference | None = None
     link: LinkSettings = LinkSettings()
-    routing: dict[str, Any] | None = Field(
+    routing: RoutingAsSent | None = Field(
         default=None, description="Null: enquiries stay open until somebody accepts them."
     )
     messages: MessagesSettings = MessagesSettings()
@@ -194,4 +205,5 @@ class SourceChanges(Body):
 class ChannelChanges(ChannelSettings):
     """What can be changed of a channel."""
 
+    link: LinkChanges = LinkChanges()
     source: SourceChanges = SourceChanges()

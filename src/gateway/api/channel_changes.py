@@ -31,8 +31,8 @@ async def store_changes(
     changes = dict(columns)
     if asked is not None:
         changes |= asked.row_of(channel.id, work.keyring) | _health(work, channel, asked)
-    rerouted = any(changes[name] != getattr(channel, name) for name in ("routing", "link"))
-    if changes["routing"] != channel.routing:
+    rerouted = changes["routing"] != channel.routing
+    if rerouted:
         changes["routing_version"] = channel.routing_version + 1
     changed = await write_status(work, channel, "updated", **changes)
     if rerouted:

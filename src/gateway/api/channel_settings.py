@@ -2,15 +2,16 @@
 
 from typing import Any
 
-from gateway.api.channel_bodies import ChannelChanges, ChannelSettings, LinkSettings
+from gateway.api.channel_bodies import ChannelChanges, ChannelSettings, LinkChanges
+from gateway.api.channel_links import hold_linked
 from gateway.api.parts import ApiParts
-from gateway.db.bots import BOTS
+from gateway.db.accounts import get_account
 from gateway.db.channels import Channel
 from gateway.db.departments import DEPARTMENTS
-from gateway.db.endpoints import get_endpoint
 from gateway.db.unit_of_work import UnitOfWork
 from gateway.domain.channel import ChannelKind, platform_text_limit
 from gateway.errors import FieldFault, InvalidFieldsError, NotSupportedByChannelError
+from gateway.http.patches import Patch
 
 
 async def settings_columns(
@@ -20,23 +21,33 @@ async def settings_columns(
     settings: ChannelSettings,
     *,
     kind: ChannelKind,
+    routing: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Return the values of a channel's row that hold its settings.
+
+    What the link names and the account are locked, in this order. `routing` is the channel's
+    present one: it may name destinations that were deleted since.
 
     Raises:
         InvalidFieldsError: They refer to what does not exist, or to what such a channel cannot do.
     """
+    link = await hold_linked(work, account_id, settings.link)
     if settings.department_id is not None:
-        found = await DEPARTMENTS.get(work.connection, account_id, settings.department_id)
-        if found is None:
-            raise _unknown("/department_id", "department")
+        # Departments are deleted under this lock.
+        await get_account(work.connection, account_id, lock=True)
+        if await DEPARTMENTS.get(work.connection, account_id, settings.department_id) is None:
+            detail = "There is no such department."
+            raise InvalidFieldsError(
+                detail, faults=[FieldFault("/department_id", "unknown-department", detail)]
+            )
     if settings.human_agent and kind is ChannelKind.THIRD_PARTY:
         detail = "Human Agent is a feature of Pages."
         raise NotSupportedByChannelError(
             detail, faults=[FieldFault("/human_agent", "not-supported", detail)]
         )
-    routing = None
-    if settings.routing is not None:
+    if settings.routing is None:
+        routing = None
+    elif settings.routing != routing:
         routing = await parts.routing_rules.accept(
             work, account_id, settings.routing, pointer_prefix="/routing"
         )
@@ -44,15 +55,48 @@ async def settings_columns(
         **settings.model_dump(
             mode="json", exclude={"kind", "source", "meta_app_id", "link", "routing", "text_limit"}
         ),
-        "link": await _link(work, account_id, settings.link),
+        "link": link,
         "routing": routing,
         "text_limit": _text_limit(settings.text_limit, kind),
     }
 
 
-def changes_of(channel: Channel) -> ChannelChanges:
+async def changed_columns(
+    work: UnitOfWork,
+    parts: ApiParts,
+    channel: Channel,
+    body: Patch[ChannelChanges],
+) -> tuple[ChannelChanges, dict[str, Any]]:
+    """Return what a channel is to be after a change, and the values of its row for that.
+
+    Raises:
+        InvalidFieldsError: It does not hold, or would be without the department that it needs.
+    """
+    wanted = body.apply_to(_present(channel, body))
+    columns = await settings_columns(
+        work, parts, channel.account_id, wanted, kind=channel.kind, routing=channel.routing
+    )
+    named = channel.department_id is not None or "department_id" in body.changes
+    if named and wanted.department_id is None:
+        await require_department(work, channel.account_id)
+    return wanted, columns
+
+
+async def require_department(work: UnitOfWork, account_id: str) -> None:
+    """Refuse a channel without a department, where the account uses them.
+
+    Raises:
+        InvalidFieldsError: It does.
+    """
+    account = await get_account(work.connection, account_id)
+    if account is not None and account.departments_enabled:
+        detail = "This account uses departments; name one."
+        raise InvalidFieldsError(detail, faults=[FieldFault("/department_id", "missing", detail)])
+
+
+def _present(channel: Channel, body: Patch[ChannelChanges]) -> ChannelChanges:
     """Return a channel's settings as a change starts from them; a token stays out of it."""
-    return ChannelChanges.model_validate(
+    present = ChannelChanges.model_validate(
         {
             "name": channel.name,
             "department_id": channel.department_id,
@@ -75,23 +119,11 @@ def changes_of(channel: Channel) -> ChannelChanges:
             },
         }
     )
-
-
-async def _link(work: UnitOfWork, account_id: str, link: LinkSettings) -> dict[str, Any]:
-    match link.mode:
-        case "chat":
-            return {"mode": "chat"}
-        case "bot":
-            if link.bot_id is None or not await BOTS.get(work.connection, account_id, link.bot_id):
-                raise _unknown("/link/bot_id", "bot")
-            return {"mode": link.mode, "bot_id": link.bot_id}
-        case "external_endpoint":
-            found = link.endpoint_id is not None and await get_endpoint(
-                work.connection, account_id, link.endpoint_id
-            )
-            if not found:
-                raise _unknown("/link/endpoint_id", "endpoint")
-            return {"mode": link.mode, "endpoint_id": link.endpoint_id}
+    link = body.changes.get("link")
+    if isinstance(link, dict) and link.get("mode", present.link.mode) != present.link.mode:
+        # What belongs to the former mode goes with it.
+        return present.model_copy(update={"link": LinkChanges()})
+    return present
 
 
 def _text_limit(wanted: int | None, kind: ChannelKind) -> int:
@@ -102,8 +134,3 @@ def _text_limit(wanted: int | None, kind: ChannelKind) -> int:
         detail = f"This kind of channel takes {most} characters at most."
         raise InvalidFieldsError(detail, faults=[FieldFault("/text_limit", "too-large", detail)])
     return wanted
-
-
-def _unknown(pointer: str, kind: str) -> InvalidFieldsError:
-    detail = f"There is no such {kind}."
-    return InvalidFieldsError(detail, faults=[FieldFault(pointer, f"unknown-{kind}", detail)])

@@ -8,7 +8,7 @@ from fastapi import Body as FromBody
 from gateway.api.channel_bodies import ChannelChanges, NewChannel
 from gateway.api.channel_changes import store_changes
 from gateway.api.channel_resources import CreatedChannel, created_channel, existing_channel, shown
-from gateway.api.channel_settings import changes_of, settings_columns
+from gateway.api.channel_settings import changed_columns
 from gateway.api.filters import Search
 from gateway.api.leaving import leave_page
 from gateway.api.new_channels import ask_for_new_source, check_new_channel, make_channel
@@ -97,19 +97,21 @@ async def change_channel_settings(
 
     A new `source.page_access_token` is tried at once: if it holds, the channel is active again, and
     the messages that waited leave in order. A new `source.outgoing_webhook_url` is challenged.
+    Another `link` answers enquiries to come; running ones go to it only with `link.move_open`.
     """
     async with exchange.glance() as work:
         channel = await existing_channel(work, account_id, channel_id, alive=True)
         if_match.check(channel.version)
-        wanted = body.apply_to(changes_of(channel))
-        await settings_columns(work, parts, account_id, wanted, kind=channel.kind)
+        wanted, _ = await changed_columns(work, parts, channel, body)
     asked = await ask_for_source(exchange, parts, channel, wanted.source)
     work = await exchange.effect()
     channel = await existing_channel(work, account_id, channel_id, lock=True, alive=True)
     if_match.check(channel.version)
-    wanted = body.apply_to(changes_of(channel))
-    columns = await settings_columns(work, parts, account_id, wanted, kind=channel.kind)
-    return shown(parts, await store_changes(work, parts, channel, columns, asked), response)
+    wanted, columns = await changed_columns(work, parts, channel, body)
+    changed = await store_changes(work, parts, channel, columns, asked)
+    if wanted.link.move_open:
+        await parts.routing_changes.link_moved(work, account_id, channel_id)
+    return shown(parts, changed, response)
 
 
 @router.delete("/{channel_id}", status_code=204, dependencies=[WRITE])

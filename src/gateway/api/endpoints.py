@@ -18,10 +18,10 @@ from gateway.db.endpoints import (
     change_endpoint,
     get_endpoint,
     insert_endpoint,
-    is_linked,
     list_endpoints,
     secret_row,
 )
+from gateway.db.links import is_linked
 from gateway.db.secrets import KeyRing
 from gateway.db.unit_of_work import UnitOfWork
 from gateway.domain import ids

@@ -9,7 +9,7 @@ from gateway.api.channel_bodies import (
     NewMessengerChannel,
     NewThirdPartyChannel,
 )
-from gateway.api.channel_settings import settings_columns
+from gateway.api.channel_settings import require_department, settings_columns
 from gateway.api.connecting import (
     Asked,
     already_connected,
@@ -30,8 +30,6 @@ from gateway.domain.channel import ChannelKind, ChannelStatus
 from gateway.errors import (
     ConflictError,
     DepartmentsExhaustedError,
-    FieldFault,
-    InvalidFieldsError,
     UnauthenticatedError,
 )
 from gateway.http.exchange import Exchange
@@ -51,6 +49,7 @@ async def check_new_channel(
         ConflictError: It has no room.
         InvalidFieldsError: The settings do not hold.
     """
+    columns = await settings_columns(work, parts, account_id, body, kind=ChannelKind(body.kind))
     account = await get_account(work.connection, account_id, lock=True)
     if account is None:
         raise UnauthenticatedError("This account has been deleted.")
@@ -59,14 +58,11 @@ async def check_new_channel(
         if channels >= await count_departments(work.connection, account_id):
             raise DepartmentsExhaustedError("The account has no department to spare.")
         if body.department_id is None:
-            detail = "This account uses departments; name one."
-            raise InvalidFieldsError(
-                detail, faults=[FieldFault("/department_id", "missing", detail)]
-            )
+            await require_department(work, account_id)
     limit = account.channels_limit
     if limit is not None and channels >= limit:
         raise ConflictError(f"The account may have {limit} channels and has them.")
-    return await settings_columns(work, parts, account_id, body, kind=ChannelKind(body.kind))
+    return columns
 
 
 async def ask_for_new_source(exchange: Exchange, parts: ApiParts, body: AnyNewChannel) -> Asked:

@@ -73,7 +73,11 @@ class RoutingChanges(Protocol):
         ...
 
     async def routing_changed(self, work: UnitOfWork, account_id: str, channel_id: str) -> None:
-        """Route anew what waits on a channel whose routing or link was changed."""
+        """Route anew what waits on a channel whose routing was changed."""
+        ...
+
+    async def link_moved(self, work: UnitOfWork, account_id: str, channel_id: str) -> None:
+        """Move what runs on a channel to what its link says now."""
         ...
 
     async def contacts_limit_changed(self, work: UnitOfWork, account_id: str) -> None:

@@ -5,12 +5,12 @@ from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import exists, insert, or_, select, update
+from sqlalchemy import insert, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.db.search import matches
 from gateway.db.secrets import KeyRing, open_rotating
-from gateway.db.tables import channels, endpoints
+from gateway.db.tables import endpoints
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,15 +137,3 @@ async def change_endpoint(
         .returning(*(endpoints.c[field.name] for field in fields(Endpoint)))
     )
     return Endpoint(**(await connection.execute(statement)).mappings().one())
-
-
-async def is_linked(connection: AsyncConnection, account_id: str, endpoint_id: str) -> bool:
-    """Say whether a channel that lives sends everything to an endpoint."""
-    statement = select(
-        exists().where(
-            channels.c.account_id == account_id,
-            channels.c.deleted_at.is_(None),
-            channels.c.link["endpoint_id"].astext == endpoint_id,
-        )
-    )
-    return bool((await connection.execute(statement)).scalar_one())
