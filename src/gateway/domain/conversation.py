@@ -10,6 +10,9 @@ from gateway.domain.channel import ChannelKind, has_window
 STANDARD_WINDOW: Final = timedelta(hours=24)
 HUMAN_AGENT_WINDOW: Final = timedelta(days=7)
 THREAD_OWNERSHIP: Final = timedelta(hours=24)
+# What the inboxes for people call themselves as apps: the Page's, which Meta prints in two ways,
+# and Instagram's.
+INBOX_APPS: Final = frozenset({"263902037430900", "26390203743090", "1217981644879628"})
 WINDOW_CLOSED_SENTENCE: Final = (
     "Sorry, your message can no longer send; the 24-hour message window has lapsed. "
     "Close this enquiry, or wait until the visitor sends a message again."

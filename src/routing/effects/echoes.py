@@ -1,6 +1,7 @@
 """Something was sent from our side: by us, or by other hands."""
 
 from gateway.db.channels import Channel
+from gateway.db.conversations import Conversation
 from gateway.db.messages import Message
 from gateway.domain import ids
 from gateway.domain.conversation import ThreadOwner
@@ -9,7 +10,7 @@ from gateway.messaging.settlement import settle_from_echo
 from gateway.messaging.transitions import announce_message, catch_up_marks
 from routing.arrivals import Arrival
 from routing.effects.speaking import is_late
-from routing.effects.thread_owner import set_thread_owner
+from routing.effects.thread_owner import owner_before, owner_named, set_thread_owner
 from routing.enquiry_effects import on_page_inbox_message
 from routing.scene import Scene
 
@@ -95,5 +96,17 @@ async def _other_hands(scene: Scene, channel: Channel, arrival: Arrival) -> None
 
 async def _hand_over(scene: Scene, channel: Channel, arrival: Arrival) -> None:
     _, conversation = await scene.meet(channel, arrival)
-    set_thread_owner(scene.work, conversation, ThreadOwner.PAGE_INBOX, arrival)
+    set_thread_owner(scene.work, conversation, _who(conversation, channel, arrival), arrival)
     await on_page_inbox_message(scene.hall, conversation, channel)
+
+
+def _who(conversation: Conversation, channel: Channel, arrival: Arrival) -> ThreadOwner:
+    """Return who answered in our place: a person, unless another app is known to have the thread.
+
+    What calls itself an app may well be a tool that people write with.
+    """
+    app_id = arrival.event.data.get("app_id")
+    had = owner_before(conversation, arrival)
+    if app_id is not None and arrival.event.standby and had is ThreadOwner.OTHER_APP:
+        return owner_named(app_id, ours=channel.meta_app_id)
+    return ThreadOwner.PAGE_INBOX

@@ -11,7 +11,7 @@ from gateway.domain.conversation import ThreadOwner
 from gateway.domain.message import AuthorKind, Direction, MessageStatus
 from gateway.messaging.transitions import announce_message
 from routing.arrivals import Arrival
-from routing.effects.thread_owner import set_thread_owner
+from routing.effects.thread_owner import owner_before, set_thread_owner
 from routing.enquiry_effects import on_contact_message
 from routing.scene import Scene
 
@@ -135,9 +135,12 @@ def _note_action(scene: Scene, conversation: Conversation, arrival: Arrival, *, 
     conversation.last_message_at = scene.work.now
     if not late:
         conversation.last_inbound_at = arrival.event.occurred_at
+    owner = owner_before(conversation, arrival)
     if arrival.event.standby:
-        if conversation.thread_owner in (ThreadOwner.US, ThreadOwner.IDLE):
-            set_thread_owner(scene.work, conversation, ThreadOwner.OTHER_APP, arrival)
-    elif conversation.thread_owner == ThreadOwner.OTHER_APP:
+        # Somebody has it; a person who took it in the Page's inbox may be who.
+        inbox = owner is ThreadOwner.PAGE_INBOX
+        has_it = ThreadOwner.PAGE_INBOX if inbox else ThreadOwner.OTHER_APP
+        set_thread_owner(scene.work, conversation, has_it, arrival)
+    elif owner is ThreadOwner.OTHER_APP:
         # What another app owned comes to us again.
         set_thread_owner(scene.work, conversation, ThreadOwner.US, arrival)

@@ -4,7 +4,7 @@ from gateway.db.channels import Channel
 from gateway.domain.conversation import ThreadOwner
 from routing.arrivals import Arrival
 from routing.effects.passing import pass_on
-from routing.effects.thread_owner import set_thread_owner
+from routing.effects.thread_owner import owner_named, set_thread_owner
 from routing.scene import Scene
 
 
@@ -24,5 +24,5 @@ async def receive_thread_control(scene: Scene, channel: Channel, arrival: Arriva
             else ThreadOwner.IDLE
         )
     else:
-        owner = ThreadOwner.US if new_owner == channel.meta_app_id else ThreadOwner.OTHER_APP
+        owner = owner_named(new_owner, ours=channel.meta_app_id)
     set_thread_owner(scene.work, conversation, owner, arrival)
