@@ -54,6 +54,8 @@ class RoutingChanges:
             )
         if agent.can_be_asked(work.now):
             await offer_room(work, [agent])
+            if agent.channel_ids:
+                await tell_asked(work, account_id, agent_id, served=agent.channel_ids)
         else:
             await tell_asked(work, account_id, agent_id)
         if agent.presence_at(work.now) is Presence.OFFLINE:

@@ -63,6 +63,7 @@ _ASKED: Final = text(
     SELECT DISTINCT e.conversation_id FROM offers o
     JOIN enquiries e ON e.account_id = o.account_id AND e.id = o.enquiry_id
     WHERE o.account_id = :account_id AND o.agent_id = :agent_id AND o.status = 'pending'
+      AND e.channel_id <> ALL(CAST(:served AS text[]))
     ORDER BY 1
     """
 )
@@ -146,9 +147,13 @@ async def tell_waiting(
     await _tell(work, account_id, RE_OFFER_TIMER, conversation_ids, {"for": destination_id})
 
 
-async def tell_asked(work: UnitOfWork, account_id: str, agent_id: str) -> None:
-    """Have enquiries considered anew that are offered to an agent."""
-    rows = await work.connection.execute(_ASKED, {"account_id": account_id, "agent_id": agent_id})
+async def tell_asked(
+    work: UnitOfWork, account_id: str, agent_id: str, *, served: Collection[str] = ()
+) -> None:
+    """Have enquiries considered anew that are offered to an agent, but of the channels served."""
+    rows = await work.connection.execute(
+        _ASKED, {"account_id": account_id, "agent_id": agent_id, "served": list(served)}
+    )
     await _tell(work, account_id, RE_OFFER_TIMER, rows.scalars().all(), {})
 
 

@@ -139,3 +139,59 @@ async def test_the_page_inbox_takes_even_who_waits_outside(database_url: str) ->
         await at.answer_in_page_inbox(channel, "v2")
         taken = await at.enquiry(queued)
         assert (taken.status, taken.queued_at) == (EnquiryStatus.ONGOING, None)
+
+
+async def test_a_lower_limit_turns_nobody_out_and_lets_nobody_in_until_it_holds(
+    database_url: str,
+) -> None:
+    async with desk(database_url, limit=3) as at:
+        channel = await at.channel()
+        inside = [await at.say(channel, f"v{n}") or "" for n in range(3)]
+        await at.execute("UPDATE accounts SET concurrent_contacts_limit = 1")
+        waiting = await at.say(channel, "v3")
+        assert [(await at.enquiry(each)).queued_at for each in inside] == [None] * 3
+        for number, enquiry_id in enumerate(inside):
+            assert (await at.enquiry(waiting)).queued_at is not None, number
+            await at.close(enquiry_id)
+            await at.timers()
+        assert (await at.enquiry(waiting)).queued_at is None
+
+
+async def test_the_line_is_the_accounts_over_all_channels_and_whoever_answers(
+    database_url: str,
+) -> None:
+    async with desk(database_url, limit=2) as at:
+        crm, robot = await at.endpoint(), await at.bot()
+        channels = [
+            await at.channel(link={"mode": "external_endpoint", "endpoint_id": crm}),
+            await at.channel(link={"mode": "bot", "bot_id": robot}),
+            await at.channel(),
+        ]
+        enquiries = []
+        for visitor in ("v1", "v2"):
+            for channel in channels:
+                enquiries.append(await at.say(channel, visitor) or "")
+                at.clock.advance(timedelta(seconds=1))
+        for position, enquiry_id in enumerate(enquiries):
+            rows = [await at.enquiry(each) for each in enquiries]
+            assert [row.queued_at is None for row in rows] == [n < position + 2 for n in range(6)]
+            await at.close(enquiry_id)
+            await at.timers()
+        for enquiry_id in enquiries[2:]:
+            told = await at.told(enquiry_id)
+            assert told[:2] == ["queued", "opened"]
+            assert told == await at.timeline(enquiry_id)
+
+
+async def test_what_is_over_takes_no_place(database_url: str) -> None:
+    async with desk(database_url, limit=1) as at:
+        ada, away = await at.agent(), await at.agent("offline")
+        unattended, channel = await at.channel(away), await at.channel(ada)
+        missed = await at.say(unattended, "v1") or ""
+        assert (await at.enquiry(missed)).status is EnquiryStatus.MISSED
+        first = await at.say(channel, "v2") or ""
+        await at.follow_up(missed, ada)
+        assert (await at.enquiry(first)).status is EnquiryStatus.OFFERED
+        # Who answers a follow-up goes on with it, whatever the limit says.
+        assert await at.say(unattended, "v1") == missed
+        assert (await at.enquiry(missed)).status is EnquiryStatus.ONGOING
