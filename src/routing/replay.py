@@ -182,12 +182,26 @@ class _Seen:
                 yield destination_id, replace(now, active=True)
             elif now is not None:
                 yield destination_id, now
+            elif ids.is_id(ids.AGENT, destination_id):
+                # Who is asked first need not be in the draft.
+                yield destination_id, _somebody(destination_id)
 
     def _agent(self, now: AgentFacts) -> AgentFacts:
         seen = self.destinations.get(now.id)
         if isinstance(seen, AgentFacts):
             return seen
         return replace(now, presence=Presence.ACTIVE, load=0)
+
+
+def _somebody(agent_id: str) -> AgentFacts:
+    return AgentFacts(
+        id=agent_id,
+        name="",
+        presence=Presence.ACTIVE,
+        capacity=1,
+        load=0,
+        serves_channel=True,
+    )
 
 
 def _told(destination_id: str, told: Mapping[str, Any]) -> Destination:

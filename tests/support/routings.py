@@ -17,6 +17,11 @@ class Bad:
     faults: list[tuple[str, str]]
 
 
+def faults(body: dict[str, Any]) -> list[tuple[str, str]]:
+    """Return the pointers and codes of a problem."""
+    return [(fault["pointer"], fault["code"]) for fault in body["errors"]]
+
+
 def listed(*destination_ids: str, **further: Any) -> list[dict[str, Any]]:
     return [{"id": each, **further} for each in destination_ids]
 
