@@ -131,6 +131,7 @@ CHANNEL: Final = Channel(
         "away": {"enabled": True, "text": DEFAULT_AWAY},
     },
     custom_info={"enabled": False, "text": ""},
+    icon=None,
     intermission_minutes=60,
     closed_enquiry_policy="intermission",
     text_limit=2000,
