@@ -14,8 +14,13 @@ DEFAULT_AWAY: Final = (
 )
 
 _PLACEHOLDER: Final = re.compile(r"\{(contact_name|channel_name)\}")
-# Without a name, the space before it goes as well: "Hello {contact_name}!" becomes "Hello!".
-_NAMELESS: Final = re.compile(r"[^\S\n]*\{contact_name\}")
+# Without a name, the space before it goes as well, and a comma before that where the sentence or
+# the clause ends behind it: "Hello {contact_name}!" and "Hello, {contact_name}!" become "Hello!".
+_NAMELESS: Final = re.compile(
+    r"(?:[^\S\n]*[,\u060c\u3001\uff0c])?[^\S\n]*\{contact_name\}(?=[^\w\s{]|[^\S\n]*$)"
+    r"|[^\S\n]*\{contact_name\}",
+    re.MULTILINE,
+)
 # Where a line begins with it, so does what parts it from the rest: "{contact_name}, welcome".
 _NAMELESS_FIRST: Final = re.compile(r"^[^\S\n]*\{contact_name\}[^\w\n{]*(.?)", re.MULTILINE)
 _CUT: Final = "…"

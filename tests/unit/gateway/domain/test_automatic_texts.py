@@ -29,6 +29,9 @@ def test_names_are_filled_in_and_other_braces_stay(template: str, text: str) -> 
     [
         ("Hello {contact_name}, welcome!", "Hello, welcome!"),
         ("Hello {contact_name}!", "Hello!"),
+        ("Hello, {contact_name}!", "Hello!"),
+        ("Hi, {contact_name}, welcome", "Hi, welcome"),
+        ("Good day, {contact_name}\nWelcome", "Good day\nWelcome"),
         ("{contact_name}, welcome to {channel_name}!", "Welcome to Acme!"),
         ("Thank you.\n{contact_name}, we are closed.", "Thank you.\nWe are closed."),
         ("您好{contact_name}，欢迎", "您好，欢迎"),
