@@ -10,6 +10,7 @@ from tests.support.talk import wrote
 # Lists and creations: what they show or make is the caller's own.
 _NO_IDS = re.compile(r"^/v1/[a-z-]+(/verify-webhook)?$")
 _PLACEHOLDER = re.compile(r"\{([a-z_]+)\}")
+_BOT = {"name": "Prices", "rules": [{"when": {"kind": "fallback"}}]}
 
 
 async def _everything_of(api, caller):
@@ -19,6 +20,9 @@ async def _everything_of(api, caller):
         api.database, caller.account_id, channel["id"]
     )
     agent = (await caller.post("/v1/agents", {"first_name": "Ann"})).json()
+    team = (await caller.post("/v1/teams", {"name": "Sales"})).json()
+    bot = (await caller.post("/v1/bots", _BOT)).json()
+    department = (await caller.post("/v1/departments", {"name": "Sales"})).json()
     endpoint = (await caller.post("/v1/endpoints", {"name": "CRM", "url": api.hook.url})).json()
     delivery = (await caller.post(f"/v1/endpoints/{endpoint['id']}/test")).json()
     keys = (await caller.get(f"/v1/accounts/{caller.account_id}/api-keys")).json()["data"]
@@ -56,6 +60,9 @@ async def _everything_of(api, caller):
         "contact_id": contact_id,
         "message_id": message_id,
         "agent_id": agent["id"],
+        "team_id": team["id"],
+        "bot_id": bot["id"],
+        "department_id": department["id"],
         "endpoint_id": endpoint["id"],
         "delivery_id": delivery["id"],
         "dead_letter_id": letter,
@@ -79,6 +86,15 @@ _BODIES = {
         "rule": "alternative",
         "destinations": [{"id": "agt_01kb2x5h8ve0xrn1y2z3a4b5c6"}],
     },
+    ("POST", "/v1/channels/{channel_id}/routing/simulate"): {},
+    ("POST", "/v1/channels/{channel_id}/routing/replay"): {
+        "routing": {
+            "rule": "alternative",
+            "destinations": [{"id": "agt_01kb2x5h8ve0xrn1y2z3a4b5c6"}],
+        },
+        "from": "2026-03-01T00:00:00Z",
+        "to": "2026-03-02T00:00:00Z",
+    },
     ("POST", "/v1/enquiries/{enquiry_id}/accept"): {"agent_id": "agt_01kb2x5h8ve0xrn1y2z3a4b5c6"},
     ("POST", "/v1/enquiries/{enquiry_id}/reject"): {"agent_id": "agt_01kb2x5h8ve0xrn1y2z3a4b5c6"},
     ("POST", "/v1/enquiries/{enquiry_id}/transfer"): {
@@ -87,6 +103,9 @@ _BODIES = {
     ("PATCH", "/v1/contacts/{contact_id}"): {"name": "stolen"},
     ("PATCH", "/v1/agents/{agent_id}"): {"first_name": "stolen"},
     ("PUT", "/v1/agents/{agent_id}/presence"): {"state": "active"},
+    ("PATCH", "/v1/teams/{team_id}"): {"name": "stolen"},
+    ("PATCH", "/v1/bots/{bot_id}"): {"name": "stolen"},
+    ("PATCH", "/v1/departments/{department_id}"): {"name": "stolen"},
     ("PATCH", "/v1/endpoints/{endpoint_id}"): {"name": "stolen"},
     ("POST", "/v1/accounts/{account_id}/api-keys"): {"name": "x", "scopes": ["read"]},
 }
@@ -162,6 +181,14 @@ async def test_a_stranger_lists_nothing(api):
             {"link": {"mode": "external_endpoint", "endpoint_id": "{endpoint_id}"}},
             "/link/endpoint_id",
         ),
+        (
+            "PATCH",
+            "/v1/channels/{mine}",
+            {"link": {"mode": "bot", "bot_id": "{bot_id}"}},
+            "/link/bot_id",
+        ),
+        ("PATCH", "/v1/channels/{mine}", {"department_id": "{department_id}"}, "/department_id"),
+        ("POST", "/v1/teams", {"name": "x", "agent_ids": ["{agent_id}"]}, "/agent_ids/0"),
         (
             "POST",
             "/v1/conversations/{my_conversation}/messages",
