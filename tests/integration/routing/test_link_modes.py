@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 from tests.support.desk import Desk, desk
+from tests.support.rest_desk import rest_desk
 
 from routing.changes import RoutingChanges
 from routing.enquiries import EnquiryStatus, HandledBy
@@ -317,3 +318,32 @@ class TestMoving:
         assert {await has_it(at, each) for each in enquiries} == {("ongoing", bot)}
         await link(at, channel, CHAT, move_open=True)
         assert {await has_it(at, each) for each in enquiries} == {("offered", ada)}
+
+
+async def test_over_rest(database_url: str) -> None:
+    said = {"enabled": False, "text": "Hello"}
+    async with rest_desk(database_url) as rest:
+        at = rest.desk
+        ada, bot = await at.agent(), await at.bot(SILENT)
+        channel = await at.channel(
+            ada,
+            source_name="Acme app",
+            outgoing_webhook_url="https://acme.example",
+            messages={"display_name_format": "none", "welcome": said, "away": said},
+            custom_info={"enabled": True, "text": "VIP"},
+        )
+        path = f"/v1/channels/{channel}"
+        first = await at.say(channel, "v1")
+        changed = await rest.me.patch(path, {"link": to_bot(bot)})
+        assert changed.status_code == 200, changed.text
+        await at.timers()
+        assert await has_it(at, first) == ("offered", ada)
+        moved = await rest.me.patch(path, {"link": {"move_open": True}})
+        assert moved.json()["link"] == {**to_bot(bot), "endpoint_id": None}
+        await at.timers()
+        shown = (await rest.me.get(f"/v1/enquiries/{first}")).json()
+        assert (shown["status"], shown["handled_by"]) == ("ongoing", "bot")
+        assert shown["destination"] == {"id": bot, "kind": "bot", "name": "Robot"}
+        assert shown["assignment"]["rule"] == "bot"
+        # The channel's custom info goes with every event.
+        assert {event["enquiry"]["custom_info"] for event in await at.events(first)} == {"VIP"}
