@@ -163,6 +163,7 @@ class Desk:
         channel_id: str,
         visitor: str = "ann",
         *,
+        words: str = "hello",
         at: datetime | None = None,
         late: bool = False,
         parked: bool = False,
@@ -180,16 +181,17 @@ class Desk:
                 sequence=conversation.take_sequence(),
                 direction=Direction.INBOUND,
                 author_kind=AuthorKind.CONTACT,
-                content={"type": "text", "text": "hello"},
+                content={"type": "text", "text": words},
                 status=MessageStatus.RECEIVED,
                 occurred_at=occurred_at,
                 accepted_at=work.now,
                 late=late,
             )
+            first = conversation.last_inbound_at is None
             if not late:
                 conversation.last_inbound_at = occurred_at
             message.enquiry_id = await on_contact_message(
-                Hall(work), conversation, channel, message, late=late, parked=parked
+                Hall(work), conversation, channel, message, late=late, parked=parked, first=first
             )
             await insert_messages(work.connection, [message])
             return message.enquiry_id
@@ -301,6 +303,23 @@ class Desk:
             )
             await RoutingChanges().presence_changed(work, self.account, agent_id)
 
+    async def regroup(self, team_id: str, agent_ids: Collection[str]) -> None:
+        """Give a team other members, as PATCH does."""
+        await self._alter("teams", team_id, agent_ids=list(agent_ids))
+
+    async def switch(self, endpoint_id: str, status: str) -> None:
+        """Pause an endpoint, or let it go on, as PATCH does."""
+        await self._alter("endpoints", endpoint_id, status=status)
+
+    async def send_all(self) -> None:
+        """Let all that was accepted have left."""
+        await self.execute(
+            "UPDATE messages SET status = 'sent', sent_at = :now"
+            " WHERE account_id = :account AND status = 'accepted'",
+            account=self.account,
+            now=self.clock.now(),
+        )
+
     async def change(self, table: str, row_id: str, **columns: Any) -> None:
         """Change a row behind everybody's back."""
         sets = ", ".join(f"{name} = :{name}" for name in columns)
@@ -381,6 +400,13 @@ class Desk:
     async def execute(self, statement: str, **parameters: Any) -> None:
         async with self.engine.begin() as connection:
             await connection.execute(text(statement), parameters)
+
+    async def _alter(self, table: str, row_id: str, **columns: Any) -> None:
+        sets = ", ".join(f"{name} = :{name}" for name in columns)
+        async with self.database.unit_of_work() as work:
+            change = text(f"UPDATE {table} SET {sets} WHERE id = :id")
+            await work.connection.execute(change, {"id": row_id, **columns})
+            await RoutingChanges().destination_changed(work, self.account, row_id)
 
     async def _channel(self, work: UnitOfWork, channel_id: str) -> Channel:
         channel = await get_channel(work.connection, self.account, channel_id)

@@ -40,11 +40,11 @@ class Rest:
 
 
 @asynccontextmanager
-async def rest_desk(database_url: str) -> AsyncIterator[Rest]:
-    """Open a desk, and the application over it."""
+async def rest_desk(database_url: str, **options: int) -> AsyncIterator[Rest]:
+    """Open a desk, with its options, and the application over it."""
     unused: Any = None
     settings = Settings(gateway_admin_key=SecretStr(ADMIN_KEY), api_rate_limit_per_minute=0)
-    async with desk(database_url) as opened:
+    async with desk(database_url, **options) as opened:
         parts = AppParts(
             database=opened.database,
             api=ApiParts(
