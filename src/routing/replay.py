@@ -146,6 +146,7 @@ class _Seen:
     at: datetime
     first: str | None
     refused_by: frozenset[str]
+    deleted: frozenset[str]
     destinations: Mapping[str, Destination]
 
     @classmethod
@@ -162,6 +163,11 @@ class _Seen:
             at=datetime.fromisoformat(inputs["at"]) if "at" in inputs else enquiry.opened_at,
             first=inputs.get("first"),
             refused_by=frozenset(_refusals(assignment, destinations)),
+            deleted=frozenset(
+                each["destination_id"]
+                for each in assignment["considered"]
+                if each["reason"] == Standing.DELETED
+            ),
             destinations=destinations,
         )
 
@@ -170,21 +176,25 @@ class _Seen:
     ) -> Iterator[tuple[str, Destination]]:
         """Yield destinations as they were seen, or else as one takes them to have been."""
         for destination_id in wanted:
-            now = present.get(destination_id)
-            if destination_id in self.destinations:
-                yield destination_id, self.destinations[destination_id]
-            elif isinstance(now, AgentFacts):
-                yield destination_id, self._agent(now)
-            elif isinstance(now, TeamFacts):
-                members = tuple(self._agent(member) for member in now.members)
-                yield destination_id, replace(now, members=members)
-            elif isinstance(now, EndpointFacts):
-                yield destination_id, replace(now, active=True)
-            elif now is not None:
-                yield destination_id, now
-            elif ids.is_id(ids.AGENT, destination_id):
+            found = self.destinations.get(destination_id)
+            if found is None and destination_id not in self.deleted:
+                found = self._guess(destination_id, present.get(destination_id))
+            if found is not None:
+                yield destination_id, found
+
+    def _guess(self, destination_id: str, now: Destination | None) -> Destination | None:
+        match now:
+            case AgentFacts():
+                return self._agent(now)
+            case TeamFacts():
+                return replace(now, members=tuple(map(self._agent, now.members)))
+            case EndpointFacts():
+                return replace(now, active=True)
+            case None if ids.is_id(ids.AGENT, destination_id):
                 # Who is asked first need not be in the draft.
-                yield destination_id, _somebody(destination_id)
+                return _somebody(destination_id)
+            case _:
+                return now
 
     def _agent(self, now: AgentFacts) -> AgentFacts:
         seen = self.destinations.get(now.id)
