@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
 
-from benchmarks.size.rows import LARGE, Extent
+from benchmarks.size.rows import DAYS, LARGE, Extent
 from gateway.contracts.topics import INBOUND
 from gateway.db import maintenance
 from gateway.db.channels import find_channels, find_owners, get_channel
@@ -342,7 +342,8 @@ def _conversations(*, channel: bool, contact: bool, later: bool) -> Operation:
 
 def _enquiries(name: str, wanted: Callable[[Place], EnquiryFilter]) -> Operation:
     async def run(work: UnitOfWork, place: Place) -> None:
-        for before in (None, _id("enq", place.extent.rows // 2)):
+        middle = place.extent.began + timedelta(days=DAYS / 2)
+        for before in (None, (middle, _id("enq", place.extent.rows // 2))):
             await list_enquiries(
                 work.connection, place.account, wanted(place), before=before, limit=_PAGE
             )

@@ -1,5 +1,6 @@
 """The REST of enquiries; with it, that of channels' routings."""
 
+from datetime import datetime
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
@@ -15,12 +16,14 @@ from gateway.http.schemas import Body, Page, Reference
 from routing import commands, routing_api, trial_api
 from routing.enquiries import Actor, Enquiry
 from routing.listing import EnquiryFilter, list_enquiries
+from routing.reports import api as reports_api
 from routing.repository import get_enquiries, get_timeline
 from routing.resources import enquiry_resource, explained_assignment, timeline_resource
 
 router = APIRouter(route_class=GatewayRoute)
 router.include_router(routing_api.router)
 router.include_router(trial_api.router)
+router.include_router(reports_api.router)
 
 _IdFilter = Annotated[str | None, Query(max_length=100)]
 
@@ -94,7 +97,7 @@ async def list_all_enquiries(
     opened_before: Annotated[AwareDatetime | None, Query(description="Opened earlier.")] = None,
 ) -> Page[EnquiryResource]:
     """List enquiries, the newest first."""
-    place = paging.place("enquiries", str)
+    place = paging.place("enquiries", datetime, str)
     rows = await list_enquiries(
         work.connection,
         account_id,
@@ -107,10 +110,12 @@ async def list_all_enquiries(
             opened_after=opened_after,
             opened_before=opened_before,
         ),
-        before=None if place is None else place[0],
+        before=place,
         limit=paging.limit + 1,
     )
-    enquiries, cursor = paging.page(rows, "enquiries", lambda enquiry: [enquiry.id])
+    enquiries, cursor = paging.page(
+        rows, "enquiries", lambda enquiry: [enquiry.opened_at.isoformat(), enquiry.id]
+    )
     return Page(data=[_shown(enquiry) for enquiry in enquiries], next_cursor=cursor)
 
 

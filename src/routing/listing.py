@@ -7,7 +7,7 @@ from typing import Final
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from routing.enquiries import Enquiry
+from routing.enquiries import Enquiry, EnquiryStatus
 from routing.repository import get_enquiries
 
 
@@ -33,6 +33,9 @@ _CONDITIONS: Final = {
     "opened_after": "opened_at >= :opened_after",
     "opened_before": "opened_at < :opened_before",
 }
+# These are indexed with the status behind them, and then the time.
+_BEFORE_STATUS: Final = frozenset({"channel_id", "agent_id", "destination_id"})
+_STATUSES: Final = [status.value for status in EnquiryStatus]
 
 
 async def list_enquiries(
@@ -40,22 +43,33 @@ async def list_enquiries(
     account_id: str,
     wanted: EnquiryFilter,
     *,
-    before: str | None,
+    before: tuple[datetime, str] | None,
     limit: int,
 ) -> list[Enquiry]:
-    """Return enquiries, the newest first, older than `before`; filters hold together."""
+    """Return enquiries, the newest first, that come after `before`; filters hold together.
+
+    `before` is when an enquiry was opened, and its id.
+    """
     given = {name: getattr(wanted, name) for name in _CONDITIONS}
     given = {name: value for name, value in given.items() if value is not None}
     conditions = ["account_id = :account_id", *(_CONDITIONS[name] for name in given)]
+    parameters = given | {"account_id": account_id, "limit": limit}
     if before is not None:
-        conditions.append("id < :before")
-    statement = text(
-        f"SELECT id FROM enquiries WHERE {' AND '.join(conditions)} "  # noqa: S608 - constant texts
-        "ORDER BY id DESC LIMIT :limit"
-    )
-    parameters = given | {"account_id": account_id, "before": before, "limit": limit}
-    if before is None:
-        del parameters["before"]
-    found = (await connection.execute(statement, parameters)).scalars().all()
+        conditions.append("(opened_at, id) < (:before_at, :before_id)")
+        parameters |= {"before_at": before[0], "before_id": before[1]}
+    newest = "ORDER BY opened_at DESC, id DESC LIMIT :limit"
+    if _BEFORE_STATUS & given.keys() and not {"status", "contact_id"} & given.keys():
+        # A page of each status, each in the order of the index, and one page of these. Otherwise
+        # all that is of one channel and not of one agent would be passed by for it.
+        conditions.append("status = s.status")
+        parameters |= {"statuses": _STATUSES}
+        statement = f"""
+            SELECT e.id FROM unnest(CAST(:statuses AS text[])) AS s(status) CROSS JOIN LATERAL (
+              SELECT id, opened_at FROM enquiries WHERE {" AND ".join(conditions)} {newest}
+            ) e {newest}
+            """  # noqa: S608 - constant texts
+    else:
+        statement = f"SELECT id FROM enquiries WHERE {' AND '.join(conditions)} {newest}"  # noqa: S608 - constant texts
+    found = (await connection.execute(text(statement), parameters)).scalars().all()
     rows = await get_enquiries(connection, account_id, found)
     return [rows[enquiry_id] for enquiry_id in found]

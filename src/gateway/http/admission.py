@@ -1,6 +1,6 @@
 """What a request has to be like before anything of it is believed: its headers, size and form."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from typing import Final
 
 from starlette.requests import Request
@@ -55,20 +55,29 @@ def refuse_impossible_ids(request: Request) -> None:
         raise NotFoundError("There is nothing here.")
 
 
-def refuse_unacceptable(request: Request, offered: Iterable[str]) -> None:
+def refuse_unacceptable(request: Request, offered: Sequence[str]) -> None:
     """Pass where the caller accepts one of the media types on offer.
 
     Raises:
         NotAcceptableError: It does not.
     """
+    preferred(request, offered)
+
+
+def preferred(request: Request, offered: Sequence[str]) -> str:
+    """Return the media type on offer that the caller likes best; of several, the first.
+
+    Raises:
+        NotAcceptableError: It accepts none of them.
+    """
     accept = ",".join(request.headers.getlist("accept"))
     if not accept.strip():
-        return
+        return offered[0]
     ranges = [_weighed(part) for part in accept.split(",") if part.strip()]
-    for media_type in offered:
-        matching = [found for found in ranges if _covers(found[0], media_type)]
-        if matching and max(matching, key=lambda found: _precision(found[0]))[1] > 0:
-            return
+    weights = {media_type: _weight(media_type, ranges) for media_type in offered}
+    best = max(offered, key=lambda media_type: weights[media_type])
+    if weights[best] > 0:
+        return best
     raise NotAcceptableError(f"This call answers with {' or '.join(offered)}.")
 
 
@@ -129,6 +138,12 @@ def _weighed(part: str) -> tuple[str, float]:
             except ValueError:
                 weight = 0.0
     return media_range, weight
+
+
+def _weight(media_type: str, ranges: Iterable[tuple[str, float]]) -> float:
+    """Return the weight of the range that covers a media type most precisely."""
+    matching = [found for found in ranges if _covers(found[0], media_type)]
+    return max(matching, key=lambda found: _precision(found[0]), default=("", 0.0))[1]
 
 
 def _covers(media_range: str, media_type: str) -> bool:

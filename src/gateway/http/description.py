@@ -31,6 +31,7 @@ TAGS: Final = (
     ("Conversations", "The lasting thread between one contact and one channel; messages go here."),
     ("Messages", "What became of a message, and what can still be done."),
     ("Enquiries", "Matters inside conversations: who takes them, and how they end."),
+    ("Reports", "How many enquiries there were, how long they waited, and how many were missed."),
     ("Contacts", "The people behind the sources' ids."),
     ("Agents", "People who answer, and whether they are there."),
     ("Endpoints", "Addresses of yours that events are POSTed to."),

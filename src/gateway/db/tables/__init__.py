@@ -22,6 +22,7 @@ from gateway.db.tables.conversations import (
 )
 from gateway.db.tables.destinations import bot_versions, bots, departments, teams, turns
 from gateway.db.tables.events import dead_letters, deliveries, delivery_attempts, events
+from gateway.db.tables.reports import enquiry_figures
 from gateway.db.tables.work import (
     inbox,
     parked,
@@ -50,6 +51,7 @@ __all__ = [
     "departments",
     "endpoints",
     "enquiries",
+    "enquiry_figures",
     "events",
     "feed_counters",
     "idempotency_keys",
