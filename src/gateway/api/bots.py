@@ -10,6 +10,7 @@ from pydantic import Field
 from gateway.api.filters import Search
 from gateway.api.parts import Parts
 from gateway.contracts.bot_rules import MOST_RULES, BotRuleSettings, stored_rules
+from gateway.contracts.content import MediaContent
 from gateway.db.bots import BOTS, Bot, add_bot_version, find_bot_rules
 from gateway.db.links import is_linked
 from gateway.db.search import matches
@@ -22,6 +23,7 @@ from gateway.http.patches import Patch
 from gateway.http.routes import READ, WRITE, AccountId, GatewayRoute, Work
 from gateway.http.schemas import Body, Line, Moment, Page, Resource
 from gateway.http.versions import IfMatch, tag_version
+from gateway.messaging.contents import require_media
 
 router = APIRouter(prefix="/v1/bots", tags=["Bots"], route_class=GatewayRoute)
 
@@ -61,6 +63,7 @@ async def create_bot(
         deleted_at=None,
     )
     await BOTS.insert(work.connection, bot, now=work.now)
+    await _require_media(work, account_id, body.rules)
     return await _keep(work, bot, stored_rules(body.rules), response)
 
 
@@ -106,6 +109,9 @@ async def change_bot_settings(
     if_match.check(bot.version)
     present = {"name": bot.name, "rules": await _rules(work, bot)}
     wanted = body.apply_to(BotSettings.model_validate(present))
+    if "rules" in body.changes:
+        # What was uploaded before and is gone since is no reason to refuse another name.
+        await _require_media(work, account_id, wanted.rules)
     bot = await BOTS.change(work.connection, bot, now=work.now, name=wanted.name)
     return await _keep(work, bot, stored_rules(wanted.rules), response)
 
@@ -128,6 +134,16 @@ async def _existing(work: UnitOfWork, account_id: str, bot_id: str, *, lock: boo
     if bot is None:
         raise NotFoundError("There is no such bot.")
     return bot
+
+
+async def _require_media(
+    work: UnitOfWork, account_id: str, rules: Sequence[BotRuleSettings]
+) -> None:
+    for number, rule in enumerate(rules):
+        for place, content in enumerate(rule.messages):
+            if isinstance(content, MediaContent) and content.media_id is not None:
+                pointer = f"/rules/{number}/messages/{place}"
+                await require_media(work, account_id, content, pointer=pointer)
 
 
 async def _rules(work: UnitOfWork, bot: Bot) -> list[dict[str, Any]]:

@@ -39,7 +39,17 @@ SourceId = Annotated[
     str, StringConstraints(pattern=r"^[A-Za-z0-9_.-]{1,100}$"), Field(examples=["1029384756"])
 ]
 Address = Annotated[str, StringConstraints(min_length=1, max_length=2048), IS_TEXT]
-AutomaticWords = Annotated[str, StringConstraints(min_length=1, max_length=2000), IS_TEXT]
+AutomaticWords = Annotated[
+    str,
+    StringConstraints(min_length=1, max_length=2000),
+    IS_TEXT,
+    Field(
+        description=(
+            "`{contact_name}` and `{channel_name}` are filled in; without a name, the text reads "
+            "as if it had none. What is longer than the channel's `text_limit` is cut."
+        )
+    ),
+]
 PageToken = Annotated[SecretStr, Field(min_length=1, max_length=1000)]
 
 
@@ -62,14 +72,14 @@ class LinkChanges(LinkSettings):
 
 
 class WelcomeSettings(Body):
-    """What is said to a contact's very first message."""
+    """What is said to a contact's very first message on the channel, in every link mode."""
 
     enabled: Flag = True
     text: AutomaticWords = DEFAULT_WELCOME
 
 
 class AwaySettings(Body):
-    """What is said when nobody took an enquiry."""
+    """What is said when nobody took an enquiry, once an enquiry."""
 
     enabled: Flag = True
     text: AutomaticWords = DEFAULT_AWAY
@@ -79,7 +89,14 @@ class MessagesSettings(Body):
     """How messages of a channel are dressed, and what it says by itself."""
 
     display_name_format: Literal["none", "first_name", "first_and_last_name", "display_name"] = (
-        Field(default="none", description="How an agent's name stands before their messages.")
+        Field(
+            default="none",
+            description=(
+                "How an agent's name stands before their texts: `Ada: Hello` on the wire, while "
+                "`content.text` stays as sent. It counts in the text limit. An agent without a "
+                "display name is shown by first and last name."
+            ),
+        )
     )
     welcome: WelcomeSettings = WelcomeSettings()
     away: AwaySettings = AwaySettings()

@@ -39,14 +39,22 @@ async def contents_of(
     if isinstance(content, TextContent):
         return _texts(content, channel, display_name, split=split, pointer=f"{pointer}/text")
     if isinstance(content, MediaContent) and content.media_id is not None:
-        return [stored(content) | await _link(work, channel, content, pointer=pointer)]
+        media = await require_media(work, channel.account_id, content, pointer=pointer)
+        link = {"url": media_link(work.public_url, media), "mime_type": media.mime_type}
+        return [stored(content) | link]
     return [stored(content)]
 
 
-async def _link(
-    work: UnitOfWork, channel: Channel, content: MediaContent, *, pointer: str
-) -> dict[str, Any]:
-    media = await get_media(work.connection, channel.account_id, content.media_id or "")
+async def require_media(
+    work: UnitOfWork, account_id: str, content: MediaContent, *, pointer: str
+) -> Media:
+    """Return the uploaded media that a content names.
+
+    Raises:
+        InvalidFieldsError: There is no such media.
+        MediaNotSupportedError: The media is of another kind than the content says.
+    """
+    media = await get_media(work.connection, account_id, content.media_id or "")
     if media is None:
         detail = "There is no such media."
         raise InvalidFieldsError(
@@ -57,7 +65,7 @@ async def _link(
         raise MediaNotSupportedError(
             detail, faults=[FieldFault(f"{pointer}/type", "media-not-supported", detail)]
         )
-    return {"url": media_link(work.public_url, media), "mime_type": media.mime_type}
+    return media
 
 
 def _texts(

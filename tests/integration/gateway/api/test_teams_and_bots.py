@@ -76,6 +76,17 @@ async def test_every_version_of_a_bot_is_kept(api):
     assert api.changes.told == [("destination", acme.account_id, bot["id"])]
 
 
+async def test_a_bots_media_have_to_be_there(api):
+    acme = await api.account()
+    lost = {"type": "image", "media_id": "med_01kb2x5h8ve0xrn1y2z3a4b5c6"}
+    rules = [RULES[1], {"when": {"kind": "fallback"}, "messages": [lost]}]
+    refused = problem(
+        await acme.post("/v1/bots", {"name": "B", "rules": rules}), "validation-failed", 422
+    )
+    assert pointers(refused) == ["/rules/1/messages/0/media_id"]
+    assert (await acme.get("/v1/bots")).json()["data"] == []
+
+
 async def test_what_is_wrong_with_a_bot(api):
     acme = await api.account()
     faults = {
