@@ -37,7 +37,7 @@ log = structlog.get_logger()
 async def answer_due(work: UnitOfWork, timer: Timer) -> None:
     """Send what an endpoint answered, each message of an event once.
 
-    It speaks where the channel is linked to it, unless an agent has taken the enquiry over, and
+    It speaks where the channel is linked to it, unless an agent or a bot has the enquiry, and
     where it has the enquiry itself. An answer of any other endpoint, or one that comes too late,
     says nothing.
     """
@@ -78,7 +78,7 @@ def _may_speak(endpoint: Endpoint, channel: Channel, held: HeldEnquiry | None) -
     return not (
         held is not None
         and held.row.status is EnquiryStatus.ONGOING
-        and held.row.handled_by is HandledBy.AGENT
+        and held.row.handled_by in (HandledBy.AGENT, HandledBy.BOT)
     )
 
 
