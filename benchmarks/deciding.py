@@ -19,8 +19,8 @@ _TEAMS: Final = 5
 _AGENTS_A_TEAM: Final = 10
 # A Monday morning, within the timetable's hours.
 _AT: Final = datetime(2026, 11, 2, 9, tzinfo=UTC)
-_DECISIONS: Final = 2_000
-_ROUNDS: Final = 5
+_DECISIONS: Final = 500
+_ROUNDS: Final = 40
 
 
 def main() -> None:

@@ -52,6 +52,16 @@ _MOST_WILLING: Final = (
     Standing.OTHER_CHANNEL,
 )
 
+# Every decision asks how each agent stands: names of this module are found fastest.
+_ACTIVE: Final = Presence.ACTIVE
+_IDLE: Final = Presence.IDLE
+_BUSY: Final = Presence.BUSY
+_STANDS_AVAILABLE: Final = Standing.AVAILABLE
+_STANDS_IDLE: Final = Standing.IDLE
+_STANDS_BUSY: Final = Standing.BUSY
+_STANDS_FULL: Final = Standing.FULL
+_STANDS_OFFLINE: Final = Standing.OFFLINE
+
 
 class Distribution(StrEnum):
     """How a team shares what it is asked."""
@@ -101,11 +111,11 @@ class AgentFacts:
             return Standing(tried.how[self.id])
         if not self.serves_channel:
             return Standing.OTHER_CHANNEL
-        if self.presence in (Presence.OFFLINE, Presence.BUSY):
-            return Standing(self.presence.value)
+        if self.presence is not _ACTIVE and self.presence is not _IDLE:
+            return _STANDS_BUSY if self.presence is _BUSY else _STANDS_OFFLINE
         if self.load >= self.capacity:
-            return Standing.FULL
-        return Standing.AVAILABLE if self.presence is Presence.ACTIVE else Standing.IDLE
+            return _STANDS_FULL
+        return _STANDS_AVAILABLE if self.presence is _ACTIVE else _STANDS_IDLE
 
     def as_json(self) -> dict[str, Any]:
         """Return what an explanation says of the agent."""
