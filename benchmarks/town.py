@@ -19,7 +19,7 @@ from gateway.contracts.moments import whole_milliseconds
 from gateway.domain import ids
 from gateway.domain.shards import shard_of
 from gateway.meta.normalise import normalise
-from routing.rules import validate_routing
+from routing.configuration import validate_routing
 
 APP: Final = "400500600700"
 AGENTS_OF_PAGE: Final = 5

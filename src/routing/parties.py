@@ -3,15 +3,14 @@
 Accounts and agents are locked, in this order, each by id; the conversation is locked before.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final, TypeAlias
+from typing import Final, TypeAlias
 
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from gateway.errors import FieldFault, InvalidFieldsError
 from routing.destinations import AgentFacts, BotFacts, EndpointFacts, Presence
 
 _LOCK_ACCOUNTS: Final = text(
@@ -75,15 +74,6 @@ _EXPIRE_PRESENCE: Final = text(
     """
     UPDATE agents SET presence = 'offline', presence_changed_at = :at, presence_expires_at = NULL
     WHERE account_id = :account_id AND id = :agent_id
-    """
-)
-_EXISTING: Final = text(
-    """
-    SELECT id FROM agents
-    WHERE account_id = :account_id AND id = ANY(:ids) AND deleted_at IS NULL
-    UNION ALL
-    SELECT id FROM endpoints
-    WHERE account_id = :account_id AND id = ANY(:ids) AND deleted_at IS NULL
     """
 )
 
@@ -213,43 +203,6 @@ async def let_presence_expire(
     await connection.execute(
         _EXPIRE_PRESENCE, {"account_id": account_id, "agent_id": agent_id, "at": at}
     )
-
-
-async def find_existing(
-    connection: AsyncConnection, account_id: str, destination_ids: Collection[str]
-) -> set[str]:
-    """Return those destinations of an account that exist."""
-    rows = await connection.execute(
-        _EXISTING, {"account_id": account_id, "ids": list(destination_ids)}
-    )
-    return set(rows.scalars())
-
-
-async def require_destinations(
-    connection: AsyncConnection,
-    account_id: str,
-    routing: Mapping[str, Any],
-    *,
-    pointer_prefix: str = "",
-) -> None:
-    """Check that the destinations of a validated routing exist.
-
-    Raises:
-        InvalidFieldsError: Some do not; each fault points at the very entry.
-    """
-    wanted = [entry["id"] for entry in routing["destinations"]]
-    existing = await find_existing(connection, account_id, wanted)
-    faults = [
-        FieldFault(
-            f"{pointer_prefix}/destinations/{place}/id",
-            "unknown-destination",
-            "There is no such destination.",
-        )
-        for place, destination_id in enumerate(wanted)
-        if destination_id not in existing
-    ]
-    if faults:
-        raise InvalidFieldsError("The routing names destinations that do not exist.", faults=faults)
 
 
 def _named(pairs: Collection[Named]) -> dict[str, list[str]]:

@@ -91,6 +91,8 @@ class Ends:
                 at.clock.advance(PAST)
                 await at.reopen(enquiry_id)
                 await at.close(enquiry_id)
+            case _:
+                pass
         return enquiry_id
 
 

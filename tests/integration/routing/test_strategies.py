@@ -262,6 +262,8 @@ class TestReturning:
                 await at.change("agents", ben, deleted_at=at.clock.now())
             case "full":
                 await at.accept(await at.say(channel, "bob") or "", ben)
+            case _:
+                pass
         enquiry_id = await at.say(channel) or ""
         if why == "rejects":
             assert await asked(at, enquiry_id) == [ben]

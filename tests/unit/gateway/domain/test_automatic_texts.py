@@ -34,7 +34,7 @@ def test_names_are_filled_in_and_other_braces_stay(template: str, text: str) -> 
         ("Good day, {contact_name}\nWelcome", "Good day\nWelcome"),
         ("{contact_name}, welcome to {channel_name}!", "Welcome to Acme!"),
         ("Thank you.\n{contact_name}, we are closed.", "Thank you.\nWe are closed."),
-        ("您好{contact_name}，欢迎", "您好，欢迎"),
+        ("您好{contact_name}，欢迎", "您好，欢迎"),  # noqa: RUF001 - a full-width comma
         ("{contact_name}{channel_name}", "Acme"),
         ("{contact_name}", ""),
     ],
