@@ -16,15 +16,17 @@ PARTS: Final = (
     "deciding",
     "ingress",
     "routing",
+    "timers",
     "relay",
     "sending",
     "latency",
     "recovery",
     "memory",
     "hostile",
+    "reports",
 )
 # Measured only where they are named.
-LONG: Final = frozenset({"memory"})
+LONG: Final = frozenset({"memory", "reports"})
 TOOLS: Final = ("report", "profile")
 
 

@@ -68,6 +68,8 @@ from gateway.db.unit_of_work import UnitOfWork
 from gateway.domain.delivery import TargetKind
 from routing.listing import EnquiryFilter, list_enquiries
 from routing.parties import count_inside, find_loads, lock_accounts, lock_agents
+from routing.reports.figures import report
+from routing.reports.spans import span_of
 from routing.repository import (
     find_enquiries,
     find_last_words,
@@ -349,6 +351,11 @@ def _enquiries(name: str, wanted: Callable[[Place], EnquiryFilter]) -> Operation
             )
 
     return Operation("api", f"list enquiries ({name})", run)
+
+
+async def _report(work: UnitOfWork, place: Place) -> None:
+    span = span_of(begins=None, ends=None, zone="Europe/London", now=place.extent.now)
+    await report(work.connection, place.account, span, group_by=["day"], only={})
 
 
 def _deliveries(status: str | None) -> Operation:
@@ -669,6 +676,21 @@ def operations() -> Sequence[Operation]:
         _enquiries(
             "status, agent", lambda _: EnquiryFilter(status="ongoing", agent_id=_id("agt", 9))
         ),
+        _enquiries(
+            "channel, status", lambda p: EnquiryFilter(channel_id=p.channel, status="closed")
+        ),
+        _enquiries(
+            "channel, agent", lambda p: EnquiryFilter(channel_id=p.channel, agent_id=_id("agt", 9))
+        ),
+        _enquiries(
+            "channel, destination",
+            lambda p: EnquiryFilter(channel_id=p.channel, destination_id=_id("agt", 9)),
+        ),
+        _enquiries(
+            "agent, destination",
+            lambda _: EnquiryFilter(agent_id=_id("agt", 9), destination_id=_id("agt", 8)),
+        ),
+        Operation("api", "report on enquiries by day", _report, touches=10**9),
         Operation(
             "api",
             "read an enquiry's timeline",

@@ -19,6 +19,7 @@ BIG_TABLES: Final = (
     "conversations",
     "messages",
     "enquiries",
+    "enquiry_figures",
     "offers",
     "timeline_entries",
     "events",
@@ -174,6 +175,14 @@ FROM generate_series(0, {rows} - 1) AS n
 CROSS JOIN LATERAL (SELECT CASE WHEN n >= {rows} - {rows} / 500 THEN
     CASE n % 4 WHEN 0 THEN 'open' WHEN 1 THEN 'open' WHEN 2 THEN 'ongoing' ELSE 'offered' END
   WHEN n % 50 = 0 THEN 'missed' ELSE 'closed' END AS s) AS x
+""",
+    "enquiry_figures": """
+INSERT INTO enquiry_figures (account_id, opened_at, enquiry_id, entered_at, waiting, handling,
+                             missed, status, channel_id, destination_id, agent_id)
+SELECT account_id, opened_at, id, entered_at, CASE WHEN entered_at IS NOT NULL THEN 1000 END,
+       gateway_milliseconds(closed_at - opened_at), status = 'missed', status, channel_id,
+       destination ->> 'id', agent_id
+FROM enquiries
 """,
     "offers": """
 INSERT INTO offers (account_id, id, enquiry_id, agent_id, destination_id, status, created_at)

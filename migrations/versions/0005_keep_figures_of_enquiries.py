@@ -194,6 +194,9 @@ def _create_table() -> None:
         ),
         postgresql_with={"fillfactor": "80"},
     )
+    # What is grouped by the time of opening goes by its day. The planner knows only how many
+    # moments there are, and would think that there are as many groups.
+    op.execute("ALTER TABLE enquiry_figures ALTER opened_at SET (n_distinct = 100)")
 
 
 def _fill() -> None:

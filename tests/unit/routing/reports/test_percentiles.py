@@ -1,33 +1,39 @@
-"""Percentiles of packed numbers."""
+"""Percentiles of packed durations."""
 
 import statistics
 import struct
+from itertools import chain
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from routing.reports.percentiles import percentiles
+from routing.reports.percentiles import Summary, summaries
+
+NEVER = -1
+durations = st.integers(0, 10**12)
 
 
-def packed(values: list[int]) -> bytes:
-    return struct.pack(f">{len(values)}q", *values)
+def packed(rows: list[tuple[int, ...]]) -> bytes:
+    numbers = list(chain.from_iterable(rows))
+    return struct.pack(f">{len(numbers)}q", *numbers)
 
 
-@given(st.lists(st.integers(0, 10**12), min_size=2, max_size=200))
-def test_they_are_those_of_the_statistics_module(values: list[int]) -> None:
-    found = percentiles(packed(values), 0.5, 0.95)
-    assert found is not None
-    median, p95 = found
-    assert median == pytest.approx(statistics.median(values))
-    cuts = statistics.quantiles(values, n=20, method="inclusive")
-    assert p95 == pytest.approx(cuts[18])
+def worked_out(values: list[int]) -> Summary | None:
+    there = [value for value in values if value != NEVER]
+    if len(there) < 2:
+        return (there[0], there[0]) if there else None
+    return statistics.median(there), statistics.quantiles(there, n=20, method="inclusive")[18]
 
 
-def test_one_value_is_all_of_them() -> None:
-    assert percentiles(packed([7]), 0, 0.5, 0.95, 1) == [7, 7, 7, 7]
+@given(st.lists(st.tuples(durations | st.just(NEVER), durations), min_size=1, max_size=200))
+def test_they_are_those_of_the_statistics_module(rows: list[tuple[int, int]]) -> None:
+    found = summaries(packed(rows), 2)
+    for summary, column in zip(found, zip(*rows, strict=True), strict=True):
+        expected = worked_out(list(column))
+        assert summary == (None if expected is None else pytest.approx(expected))
 
 
 @pytest.mark.parametrize("nothing", [None, b""])
 def test_nothing_has_none(nothing: bytes | None) -> None:
-    assert percentiles(nothing, 0.5) is None
+    assert summaries(nothing, 3) == [None, None, None]
