@@ -86,8 +86,7 @@ class RoutingChanges:
 
     async def contacts_limit_changed(self, work: UnitOfWork, account_id: str) -> None:
         """Let in who waits outside an account that may have more places now."""
-        await lock_accounts(work.connection, [account_id])
-        await tell_first_queued(work, [account_id])
+        await tell_first_queued(work, await lock_accounts(work.connection, [account_id]))
 
     async def channel_deleted(self, work: UnitOfWork, account_id: str, channel_id: str) -> None:
         """Close the enquiries of a channel that live, and those that are just being opened."""

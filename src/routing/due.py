@@ -89,18 +89,17 @@ class ForLatest:
 
 
 async def fire_together(work: UnitOfWork, due: Sequence[tuple[Timer, ForLatest]]) -> None:
-    """Fire timers of one account and of as many conversations, each seeing those before it.
+    """Fire timers of as many conversations, each seeing those before it.
 
     Raises:
         UnforeseenError: One of them needs a lock that was not foreseen; they are to fire alone.
     """
-    account_id = due[0][0].account_id
     wanted = {timer.conversation_id or "": timer for timer, _ in due}
-    locked = await lock_conversations(work, wanted, account_id=account_id)
+    locked = await lock_conversations(work, wanted, account_id=None)
     taken = await take_timers(work, [timer for timer, _ in due])
     hall = Hall(work, gathers=True)
     rows = [
-        (account_id, conversation.enquiry_id)
+        (conversation.account_id, conversation.enquiry_id)
         for conversation in locked.values()
         if conversation.enquiry_id is not None
     ]
@@ -115,14 +114,14 @@ async def fire_together(work: UnitOfWork, due: Sequence[tuple[Timer, ForLatest]]
         if row is not None and channel is not None:
             held[conversation.id] = HeldEnquiry(hall, conversation, channel, row)
     destinations = {
-        destination_id
+        (each.row.account_id, destination_id)
         for conversation_id, each in held.items()
         for destination_id in (
             *concerned(each.row, each.channel, each.conversation),
             *filter(None, [wanted[conversation_id].data.get(_FOR)]),
         )
     }
-    await hall.lock([account_id], [(account_id, each) for each in destinations])
+    await hall.lock({each.row.account_id for each in held.values()}, destinations)
     for timer, handler in due:
         if timer.id in taken and timer.conversation_id in held:
             await handler.fire(held[timer.conversation_id], timer)

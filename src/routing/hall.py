@@ -259,7 +259,7 @@ class Hall:
         await self.write()
         places, self._freed_places = self._freed_places, set()
         if places:
-            await tell_first_queued(self.work, places)
+            await tell_first_queued(self.work, {each: self.limits[each] for each in places})
         freed, self._freed_agents = self._freed_agents, set()
         await offer_room(self.work, [self.agents[agent_id] for agent_id in sorted(freed)])
 

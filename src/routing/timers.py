@@ -1,4 +1,4 @@
-"""Fires due timers, each once; those of an account that are due at the same time together.
+"""Fires due timers, each once; those that are due at the same time together.
 
 Processes share the timers by shards, so that they do not do the same work twice; what makes a timer
 fire once is its row, which the transaction of its effect deletes under the conversation's lock. A
@@ -26,8 +26,10 @@ from gateway.db.wakeups import Wakeups
 from routing.due import HANDLERS, ForLatest, Handler, fire_together
 
 SWEEP_SECONDS: Final = 1.0
+# Many that are due one shortly after the other are found by one look, and share transactions.
+_BETWEEN_LOOKS: Final = 0.05
 _CONCURRENCY: Final = 4
-# Of one account, and each of another conversation.
+# Each of another conversation.
 _TOGETHER: Final = 50
 # So many rows are read at once; more are read when half of them are done.
 _READ_AHEAD: Final = 256
@@ -114,7 +116,8 @@ class TimerWorker:
                     if not is_transient(error):
                         raise
                     log.warning("timers.not_read", error=type(error).__name__)
-                await self._pause(wait)
+                await asyncio.sleep(_BETWEEN_LOOKS)
+                await self._pause(wait - _BETWEEN_LOOKS)
 
     async def run_due(self) -> int:
         """Fire what is due now, and what becomes due by that; return how many rows were tried."""
@@ -152,19 +155,24 @@ class TimerWorker:
         return min([SWEEP_SECONDS, *later])
 
     def _batches(self, timers: Iterable[Timer]) -> Iterator[list[Timer]]:
-        """Part timers in those that fire together; what comes first is in an earlier batch."""
-        open_: dict[str, list[Timer]] = {}
-        for timer in timers:
+        """Part timers in those that fire together, those of an account beside one another.
+
+        Of one conversation, what comes first is in an earlier batch.
+        """
+        batch: list[Timer] = []
+        conversations: set[str | None] = set()
+        # The sort keeps the order of an account's timers.
+        for timer in sorted(timers, key=lambda timer: timer.account_id):
             if not isinstance(self._handlers[timer.kind], ForLatest):
                 yield [timer]
                 continue
-            batch = open_.setdefault(timer.account_id, [])
-            conversations = {each.conversation_id for each in batch}
             if len(batch) >= _TOGETHER or timer.conversation_id in conversations:
                 yield batch
-                batch = open_[timer.account_id] = []
+                batch, conversations = [], set()
             batch.append(timer)
-        yield from open_.values()
+            conversations.add(timer.conversation_id)
+        if batch:
+            yield batch
 
     async def _work(self) -> None:
         while True:

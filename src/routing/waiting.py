@@ -7,21 +7,24 @@ transaction. One that is there already does for both causes: whoever acts on it 
 and the account before it reads them, and so sees what this transaction has done.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Final
 
-from sqlalchemy import text
+from sqlalchemy import Row, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.db.timers import NewTimer, write_timers
 from gateway.db.unit_of_work import UnitOfWork
 from gateway.domain import ids
+from routing.parties import count_inside
 
 ADMIT_TIMER: Final = "admit"
 RE_OFFER_TIMER: Final = "re-offer"
 CLOSE_TIMER: Final = "close"
+# At a time; those who were let in tell the next ones.
+_MOST_LET_IN: Final = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,14 +87,15 @@ _IN_CHANNEL: Final = text(
 )
 _FIRST_QUEUED: Final = text(
     """
-    SELECT q.* FROM unnest(CAST(:account_ids AS text[])) AS a(account_id)
+    SELECT q.* FROM unnest(CAST(:account_ids AS text[]), CAST(:most AS integer[]))
+      AS a(account_id, most)
     CROSS JOIN LATERAL (
       SELECT e.account_id, e.id, e.conversation_id, EXISTS (
         SELECT 1 FROM timers t WHERE t.account_id = e.account_id
         AND t.conversation_id = e.conversation_id AND t.kind = 'admit') AS told
       FROM enquiries e
       WHERE e.account_id = a.account_id AND e.status = 'open' AND e.queued_at IS NOT NULL
-      ORDER BY e.queued_at, e.id LIMIT 1) AS q
+      ORDER BY e.queued_at, e.id LIMIT a.most) AS q
     """
 )
 _WAITING_SOMEWHERE: Final = text(
@@ -176,12 +180,23 @@ async def tell_channel(work: UnitOfWork, account_id: str, channel_id: str) -> No
     await _tell(work, account_id, RE_OFFER_TIMER, conversations, {})
 
 
-async def tell_first_queued(work: UnitOfWork, account_ids: Collection[str]) -> None:
-    """Have those let in that wait outside longest; the accounts are locked."""
-    rows = await work.connection.execute(_FIRST_QUEUED, {"account_ids": list(account_ids)})
-    for row in rows.all():
+async def tell_first_queued(work: UnitOfWork, limits: Mapping[str, int]) -> None:
+    """Have as many let in as there are places for, of those that wait outside longest.
+
+    Args:
+        work: The transaction, which has locked the accounts.
+        limits: How many contacts each account may serve at once.
+    """
+    # Most of the time nobody waits, and how many places are taken does not matter.
+    queues = await find_first_queued(work.connection, limits.keys())
+    inside = await count_inside(work.connection, queues.keys()) if queues else {}
+    free = {each: min(limits[each] - taken, _MOST_LET_IN) for each, taken in inside.items()}
+    told: dict[str, list[str]] = {}
+    for row in await _queued(work.connection, free):
         if not row.told:
-            await _tell(work, row.account_id, ADMIT_TIMER, [row.conversation_id], {})
+            told.setdefault(row.account_id, []).append(row.conversation_id)
+    for account_id, conversations in told.items():
+        await _tell(work, account_id, ADMIT_TIMER, conversations, {})
 
 
 async def close_channel(work: UnitOfWork, account_id: str, channel_id: str) -> int:
@@ -197,7 +212,7 @@ async def find_first_queued(
     connection: AsyncConnection, account_ids: Collection[str]
 ) -> dict[str, str]:
     """Return the enquiry of each account that waits outside longest, where one does."""
-    rows = await connection.execute(_FIRST_QUEUED, {"account_ids": list(account_ids)})
+    rows = await _queued(connection, dict.fromkeys(account_ids, 1))
     return {row.account_id: row.id for row in rows}
 
 
@@ -207,6 +222,17 @@ async def find_where_some_wait(
     """Return those accounts in which an enquiry waits for anybody, inside."""
     rows = await connection.execute(_WAITING_SOMEWHERE, {"account_ids": list(account_ids)})
     return set(rows.scalars())
+
+
+async def _queued(connection: AsyncConnection, most: Mapping[str, int]) -> Sequence[Row[Any]]:
+    """Return the enquiries that wait outside accounts longest, up to so many of each."""
+    wanted = {each: count for each, count in most.items() if count > 0}
+    if not wanted:
+        return []
+    rows = await connection.execute(
+        _FIRST_QUEUED, {"account_ids": list(wanted), "most": list(wanted.values())}
+    )
+    return rows.all()
 
 
 async def _in_channel(
@@ -226,15 +252,17 @@ async def _tell(
     conversation_ids: Collection[str],
     data: dict[str, Any],
 ) -> None:
+    # A microsecond apart, so that they are acted on in their order.
+    last = len(conversation_ids) - 1
     timers = [
         NewTimer(
             account_id=account_id,
             kind=kind,
             subject_id=ids.new_id(ids.TIMER),
             conversation_id=conversation_id,
-            due_at=work.now,
+            due_at=work.now - timedelta(microseconds=last - n),
             data=data,
         )
-        for conversation_id in conversation_ids
+        for n, conversation_id in enumerate(conversation_ids)
     ]
     await write_timers(work, set_=timers)

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -14,6 +15,7 @@ from tests.support.desk import AllShards, Desk, desk
 from gateway.db.timers import Timer, clear_timer, put_off, set_timer, take_timer
 from gateway.db.unit_of_work import Database, UnitOfWork
 from gateway.db.wakeups import Wakeups
+from gateway.domain import ids
 from gateway.domain.shards import shard_of
 from routing.changes import RoutingChanges
 from routing.due import HANDLERS, ForLatest, Handler
@@ -288,6 +290,35 @@ class TestTogether:
         )
         assert data == {"failures": 1}
 
+    async def test_those_of_several_accounts_do_and_none_sees_the_others_agents(
+        self, at: Desk
+    ) -> None:
+        other = replace(at, account=ids.new_id(ids.ACCOUNT))
+        await at.execute(
+            "INSERT INTO accounts (id, name, created_at, updated_at) VALUES (:id, 'B', :now, :now)",
+            id=other.account,
+            now=at.clock.now(),
+        )
+        asked: list[tuple[Desk, str | None, str]] = []
+        for each in (at, other):
+            ada, ben = await each.agent(), await each.agent(capacity=1)
+            channel = await each.channel(ada, ben)
+            for visitor in ("v1", "v2"):
+                asked.append((each, await each.say(channel, visitor), ben))
+                at.clock.advance(timedelta(milliseconds=1))
+        at.clock.advance(timedelta(seconds=60))
+        points: list[str] = []
+
+        async def note(point: str, _timer: Timer) -> None:
+            points.append(point)
+
+        await at.worker(at=note).run_due()
+        assert points[:8] == ["read"] * 4 + ["before_commit"] * 4
+        assert [
+            [offer.agent_id for offer in (await each.enquiry(enquiry_id)).pending_offers]
+            for each, enquiry_id, _ in asked
+        ] == [[asked[0][2]], [], [asked[2][2]], []]
+
     async def test_places_that_came_free_together_are_filled_together(self, at: Desk) -> None:
         await at.execute("UPDATE accounts SET concurrent_contacts_limit = 2")
         channel = await at.channel(await at.agent(capacity=9))
@@ -297,6 +328,26 @@ class TestTogether:
         await at.timers()
         rows = [await at.enquiry(each) for each in enquiries]
         assert [row.queued_at is None for row in rows] == [True] * 4 + [False]
+
+    async def test_as_many_are_let_in_at_once_as_there_are_places(self, at: Desk) -> None:
+        await at.execute("UPDATE accounts SET concurrent_contacts_limit = 2")
+        channel = await at.channel(await at.agent(capacity=9))
+        enquiries = []
+        for n in range(7):
+            enquiries.append(await at.say(channel, f"v{n}"))
+            at.clock.advance(timedelta(milliseconds=1))
+        await at.execute("UPDATE accounts SET concurrent_contacts_limit = 5")
+        async with at.database.unit_of_work() as work:
+            await RoutingChanges().contacts_limit_changed(work, at.account)
+        told = await at.all(
+            "SELECT conversation_id FROM timers WHERE kind = 'admit' ORDER BY due_at"
+        )
+        assert [row.conversation_id for row in told] == [
+            (await at.enquiry(each)).conversation_id for each in enquiries[2:5]
+        ]
+        await at.timers()
+        rows = [await at.enquiry(each) for each in enquiries]
+        assert [row.queued_at is None for row in rows] == [True] * 5 + [False] * 2
 
 
 class TestRunning:
