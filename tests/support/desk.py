@@ -311,6 +311,10 @@ class Desk:
         """Pause an endpoint, or let it go on, as PATCH does."""
         await self._alter("endpoints", endpoint_id, status=status)
 
+    async def dismiss(self, agent_id: str) -> None:
+        """Delete an agent, as DELETE does."""
+        await self._alter("agents", agent_id, deleted_at=self.clock.now())
+
     async def send_all(self) -> None:
         """Let all that was accepted have left."""
         await self.execute(

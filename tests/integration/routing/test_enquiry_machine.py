@@ -24,16 +24,23 @@ from hypothesis.stateful import (
 )
 from structlog.testing import capture_logs
 from tests.support.automation import rule as bot_rule
+from tests.support.clock import NOON
 from tests.support.desk import Desk, desk
 from tests.support.promises import Picture, forget_nobody, keep_promises
 
 from gateway.db.unit_of_work import Database, UnitOfWork
-from gateway.errors import ConflictError, IllegalTransitionError, NotAssigneeError
+from gateway.errors import (
+    ConflictError,
+    IllegalTransitionError,
+    InvalidFieldsError,
+    NotAssigneeError,
+)
 from routing.destinations import Distribution
 from routing.enquiries import LIVE, Enquiry, EnquiryStatus
+from routing.hours import DAYS
 
 # Small, so that everything is soon full.
-LIMIT = 4
+LIMIT = 6
 CHANNELS = 7
 VISITORS = st.tuples(st.integers(0, CHANNELS - 1), st.integers(0, 2))
 AGENTS = st.integers(0, 4)
@@ -47,10 +54,8 @@ DISTRIBUTIONS = list(Distribution)
 DIES = st.sampled_from([0, 0, 0, 1])
 DIES_LATER = st.sampled_from([0, 0, 2, 3, 4])
 TAKEABLE = {EnquiryStatus.OPEN, EnquiryStatus.OFFERED}
-WITHIN_TIME = (
-    {"days": ["mon", "tue"], "from": "11:00", "to": "12:10", "team": Distribution.FIXED_ORDER},
-    {"days": ["mon", "tue"], "from": "12:10", "to": "14:00", "team": Distribution.MOST_IDLE},
-)
+# Every half an hour somebody else is asked.
+HOURS = [(f"{hour:02}:00", f"{hour:02}:30", f"{hour + 1:02}:00") for hour in range(24)]
 
 
 class KilledError(BaseException):
@@ -84,6 +89,7 @@ class EnquiryMachine(RuleBasedStateMachine):
         self.agents: list[str] = []
         self.teams: list[str] = []
         self.channels: list[str] = []
+        self.gone = False
         self.picture: Picture
 
     @initialize()
@@ -121,10 +127,11 @@ class EnquiryMachine(RuleBasedStateMachine):
         asked_at_once, in_order, in_turn, idlest = self.teams
         chatty, shy = self.bots
         sticky = {"sticky": {"enabled": True, "valid_hours": 2}}
+        every_day = {"days": list(DAYS)}
         spans = [
-            {name: value for name, value in span.items() if name != "team"}
-            | {"destinations": [{"id": self.teams[DISTRIBUTIONS.index(span["team"])]}]}
-            for span in WITHIN_TIME
+            every_day | {"from": begins, "to": ends, "destinations": [{"id": team}]}
+            for full, half, next_full in HOURS
+            for begins, ends, team in ((full, half, in_order), (half, next_full, idlest))
         ]
         automatic = {"enabled": True, "text": "Good day."}
         self.channels = [
@@ -209,6 +216,10 @@ class EnquiryMachine(RuleBasedStateMachine):
             yield
         except ConflictError as error:
             refused = error
+        except InvalidFieldsError:
+            # There is no such agent any more.
+            assert self.gone
+            return
         if refused is None:
             assert before.status in states
         elif isinstance(refused, IllegalTransitionError):
@@ -285,7 +296,8 @@ class EnquiryMachine(RuleBasedStateMachine):
         def send() -> Awaitable[Any]:
             return self.at.send(*self.visitor(who), agent=self.agents[agent], takeover=takeover)
 
-        with suppress(NotAssigneeError, IllegalTransitionError, ConflictError):
+        refusals = (NotAssigneeError, IllegalTransitionError, ConflictError)
+        with suppress(*refusals, *([InvalidFieldsError] if self.gone else [])):
             self.do(send, dies=dies)
 
     @rule(who=VISITORS, dies=DIES)
@@ -307,6 +319,18 @@ class EnquiryMachine(RuleBasedStateMachine):
     def a_team_is_changed(self, team: int, members: list[int], *, dies: int) -> None:
         agents = [self.agents[each] for each in members]
         self.do(lambda: self.at.regroup(self.teams[team], agents), dies=dies)
+
+    @rule(to=st.lists(st.integers(0, 10), min_size=1, max_size=4, unique=True), dies=DIES)
+    def a_rule_is_changed(self, to: list[int], dies: int) -> None:
+        everybody = [*self.agents, *self.teams, *self.bots]
+        listed = [everybody[each] for each in to]
+        self.do(lambda: self.at.route_anew(self.channels[0], *listed), dies=dies)
+
+    @rule(dies=DIES)
+    @precondition(lambda self: self.picture.now >= NOON + timedelta(minutes=20))
+    def somebody_leaves_for_good(self, dies: int) -> None:
+        self.do(lambda: self.at.dismiss(self.agents[3]), dies=dies)
+        self.gone = True
 
     @rule(status=st.sampled_from(["paused", "active"]), dies=DIES)
     def the_endpoint_is_paused_or_goes_on(self, status: str, *, dies: int) -> None:
@@ -383,7 +407,7 @@ def tell_stories(database_url: str, *, stories: int, steps: int) -> None:
 
 @pytest.mark.timeout(300)
 def test_the_promises_hold_in_any_order(database_url: str) -> None:
-    tell_stories(database_url, stories=10, steps=25)
+    tell_stories(database_url, stories=15, steps=25)
 
 
 @pytest.mark.faults
