@@ -166,6 +166,8 @@ class Page:
             "name": "A Page",
             "meta_app_id": self.tenant.gateway.app["app_id"],
             "source": {"page_id": self.page_id, "page_access_token": self.token},
+            # What is said by itself is for the tests that are about it.
+            "messages": {"welcome": {"enabled": False}},
             **fields,
         }
         if routing is not None:

@@ -152,6 +152,7 @@ async def test_a_third_party_writes_and_gets_its_answer(gateway: Gateway) -> Non
                 "source_name": "Shop",
                 "outgoing_webhook_url": f"{sandbox}/third-party/{tenant.account}/webhook",
             },
+            "messages": {"welcome": {"enabled": False}},
             "routing": {"rule": "alternative", "destinations": [{"id": agent}]},
         },
     )

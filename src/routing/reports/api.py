@@ -5,7 +5,7 @@ from typing import Annotated, ClassVar, Final
 
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import JSONResponse
-from pydantic import Field
+from pydantic import ConfigDict, Field
 from starlette.responses import Response
 
 from gateway.contracts.moments import rfc3339
@@ -39,6 +39,8 @@ class Duration(Resource):
 
 class ReportRow(Resource):
     """The figures of a group. Only the fields that it was grouped by are there."""
+
+    model_config = ConfigDict(json_schema_serialization_defaults_required=False)
 
     channel_id: str | None = Field(None, examples=["chn_01kb2x5h8ve0xrn1y2z3a4b5c6"])
     status: EnquiryStatusName | None = None

@@ -8,7 +8,7 @@ from tests.support.api import problem
 from tests.support.talk import wrote
 
 # Lists and creations: what they show or make is the caller's own.
-_NO_IDS = re.compile(r"^/v1/[a-z-]+(/verify-webhook)?$")
+_NO_IDS = re.compile(r"^/v1/[a-z-]+(/verify-webhook|/enquiries)?$")
 _PLACEHOLDER = re.compile(r"\{([a-z_]+)\}")
 _BOT = {"name": "Prices", "rules": [{"when": {"kind": "fallback"}}]}
 
@@ -161,7 +161,8 @@ async def test_a_stranger_lists_nothing(api):
         if answer.status_code == 403:
             assert path in ("/v1/accounts", "/v1/meta-apps")
             continue
-        assert answer.json()["data"] == [], path
+        # A report without groups has a row of all, and counts nobody else's.
+        assert [row for row in answer.json()["data"] if row.get("count") != 0] == [], path
         listed += 1
     assert listed >= 7
 
