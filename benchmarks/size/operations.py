@@ -495,7 +495,10 @@ def operations() -> Sequence[Operation]:
             touches=4000,
         ),
         Operation(
-            "routing", "first outside", lambda w, p: tell_first_queued(w, [p.account]), touches=4000
+            "routing",
+            "first outside",
+            lambda w, p: tell_first_queued(w, {p.account: 200}),
+            touches=4000,
         ),
         Operation("routing", "tell a channel", lambda w, p: tell_channel(w, p.account, p.channel)),
         Operation(

@@ -1,5 +1,6 @@
-"""What the tests of faults share: a stage with two processes of each role."""
+"""What the tests of faults share: a stage with two processes of each role, and one of routers."""
 
+import asyncio
 import shutil
 import tempfile
 from collections.abc import AsyncIterator, Iterator
@@ -47,3 +48,16 @@ async def staged(stage: Stage) -> AsyncIterator[Gateway]:
     """The stage's gateway, all of it ready."""
     async with stage.gateway() as gateway:
         yield gateway
+
+
+@pytest.fixture
+async def three_routers(loop_thread: LoopThread) -> AsyncIterator[Stage]:
+    """Three routers as they are shipped, beside one process of the other roles, all ready."""
+    with tempfile.TemporaryDirectory(prefix="gateway-routers-") as name:
+        stage = Stage(Path(name), loop_thread, each=1, counts={"routing": 3}, mortal=False)
+        try:
+            await asyncio.to_thread(stage.start)
+            async with stage.gateway():
+                yield stage
+        finally:
+            await asyncio.to_thread(stage.stop)

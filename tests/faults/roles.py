@@ -5,6 +5,7 @@ can be killed and kept away, frozen, made to die at a point, given a wrong clock
 """
 
 import asyncio
+import itertools
 import os
 import signal
 import socket
@@ -20,6 +21,7 @@ from typing import Any, Final
 
 import httpx
 from tests.e2e.stack import SECONDS, Gateway
+from tests.faults.ledger import Ledger
 from tests.support.environment import environment
 from tests.support.loop_thread import LoopThread
 from tests.support.processes import freeze, gone
@@ -176,7 +178,7 @@ class Stage:
     Attributes:
         directory: Where everything is kept; anybody must be able to pass through.
         servers: Starts the servers.
-        each: How many processes of each role.
+        each: How many processes of each role; `counts` has others for some of them.
         partitions: Of each topic.
         mortal: Whether plans and wrong clocks work; else the roles are just what is shipped.
         settings: Of the roles, beside those that are needed to run here.
@@ -186,6 +188,7 @@ class Stage:
     directory: Path
     servers: LoopThread
     each: int = 2
+    counts: Mapping[str, int] = field(default_factory=dict)
     partitions: int = 8
     mortal: bool = True
     settings: Mapping[str, str] = field(default_factory=dict)
@@ -203,7 +206,7 @@ class Stage:
 
     def of(self, role: str) -> list[Kept]:
         """Return the processes of a role."""
-        return [self.processes[f"{role}-{n}"] for n in range(1, self.each + 1)]
+        return [self.processes[name] for name in self._names(role)]
 
     def twin(self, name: str) -> Kept:
         """Start another process under the same name in its consumer group; end it yourself."""
@@ -268,6 +271,14 @@ class Stage:
                 self._registered = True
             yield gateway
 
+    async def kill_in_turn(self, role: str, *, every: float, times: int, ledger: Ledger) -> None:
+        """Kill a process of a role every so many seconds, another one each time."""
+        began = time.monotonic()
+        for n, kept in enumerate(itertools.islice(itertools.cycle(self.of(role)), times), start=1):
+            await asyncio.sleep(began + n * every - time.monotonic())
+            ledger.note("blow", blow="kill", role=role, pid=kept.pid, in_flight=[])
+            kept.kill()
+
     def describe(self) -> None:
         """Write `dev.json` anew, as `gateway dev` does."""
         pids = {name: kept.pid for name, kept in self.processes.items()}
@@ -331,12 +342,15 @@ class Stage:
                 assert time.monotonic() < deadline, f"{name}: {checks}"
                 await asyncio.sleep(_LOOK_SECONDS)
 
+    def _names(self, role: str) -> list[str]:
+        return [f"{role}-{n}" for n in range(1, self.counts.get(role, self.each) + 1)]
+
     def _cast_roles(self, database_url: str) -> None:
         identity = Identity.of(self.directory)
         sandbox_port = free_port()
         api_url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
         sandbox_url = f"http://127.0.0.1:{sandbox_port}"
-        names = [f"{role}-{n}" for role in ROLES for n in range(1, self.each + 1)]
+        names = [name for role in ROLES for name in self._names(role)]
         ports = {name: free_port() for name in names}
         self._described = {
             "api_url": api_url,
