@@ -8,10 +8,10 @@ from gateway.db.maintenance import Maintenance
 from gateway.relay import Relay
 from gateway.roles import RoleParts, run_role
 from gateway.settings import Settings
-from routing.draining import Drain
+from routing.inbound.draining import Drain
+from routing.inbound.transaction import ParkingRules
+from routing.inbound.worker import InboundHandler
 from routing.timers import TimerWorker
-from routing.transaction import ParkingRules
-from routing.worker import InboundHandler
 
 
 def run(settings: Settings) -> None:

@@ -13,16 +13,17 @@ from gateway.http.auth import Principal
 from gateway.http.pagination import Paging
 from gateway.http.routes import READ, WRITE, AccountId, Caller, GatewayRoute, Work
 from gateway.http.schemas import Body, Page, Reference
-from routing import commands, routing_api, trial_api
+from routing import commands, routing_api
 from routing.enquiries import Actor, Enquiry
 from routing.listing import EnquiryFilter, list_enquiries
 from routing.reports import api as reports_api
 from routing.repository import get_enquiries, get_timeline
 from routing.resources import enquiry_resource, explained_assignment, timeline_resource
+from routing.trials import api as trials
 
 router = APIRouter(route_class=GatewayRoute)
 router.include_router(routing_api.router)
-router.include_router(trial_api.router)
+router.include_router(trials.router)
 router.include_router(reports_api.router)
 
 _IdFilter = Annotated[str | None, Query(max_length=100)]

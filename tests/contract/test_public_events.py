@@ -33,8 +33,8 @@ from gateway.messaging.settlement import resend_message
 from gateway.messaging.transitions import mark_message, move_message
 from gateway.sender.attempts import Attempt
 from gateway.sender.webhook import message_body
-from routing.effects.passing import pass_on
-from routing.effects.table import effect_of
+from routing.inbound.effects.passing import pass_on
+from routing.inbound.effects.table import effect_of
 
 # Their source is no channel's, so they are nobody's.
 OF_NO_CHANNEL = {"gateway.permission.changed.v1"}

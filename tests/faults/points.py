@@ -121,15 +121,15 @@ def _of_api() -> tuple[Plant, ...]:
 
 def _of_routing() -> tuple[Plant, ...]:
     import gateway.relay  # noqa: PLC0415 - see `plants`
+    import routing.inbound.worker  # noqa: PLC0415 - see `plants`
     import routing.timers  # noqa: PLC0415 - see `plants`
-    import routing.worker  # noqa: PLC0415 - see `plants`
     from gateway.db.wakeups import Wakeups  # noqa: PLC0415 - see `plants`
 
     return (
-        _hooks(routing.worker.InboundHandler, "inbound"),
-        _call(routing.worker, "claim_partition", after="inbound.claimed"),
+        _hooks(routing.inbound.worker.InboundHandler, "inbound"),
+        _call(routing.inbound.worker, "claim_partition", after="inbound.claimed"),
         _call(
-            routing.worker,
+            routing.inbound.worker,
             "give_partition_back",
             before="inbound.before_give_back",
             after="inbound.given_back",

@@ -18,8 +18,8 @@ from gateway.db.secrets import KeyRing, generate_key
 from gateway.db.unit_of_work import Database
 from gateway.domain import ids
 from gateway.meta.normalise import normalise
-from routing.transaction import ParkingRules
-from routing.worker import InboundHandler
+from routing.inbound.transaction import ParkingRules
+from routing.inbound.worker import InboundHandler
 
 TOPIC = "gateway.inbound.v1"
 APP = "310000000000001"

@@ -20,8 +20,8 @@ from gateway.messaging.acceptance import Outgoing, accept_message
 from gateway.messaging.automatic import MOST_MESSAGES, PAUSE
 from gateway.meta.normalise import normalise
 from routing import commands
-from routing.draining import Drain
 from routing.enquiries import Actor
+from routing.inbound.draining import Drain
 
 API = Actor("api")
 

@@ -17,7 +17,7 @@ from gateway.meta.normalise import normalise
 from routing.configuration import validate_routing
 
 if TYPE_CHECKING:
-    from routing.worker import InboundHandler
+    from routing.inbound.worker import InboundHandler
 
 ROUTERS = 3
 SHARES = (50, 30, 20)

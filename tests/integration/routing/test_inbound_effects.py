@@ -19,7 +19,7 @@ from gateway.domain import ids
 from gateway.domain.message import MessageStatus
 from gateway.messaging.transitions import Move, move_message, move_messages
 from gateway.meta.normalise import normalise
-from routing.draining import Drain
+from routing.inbound.draining import Drain
 
 HOUR = timedelta(hours=1)
 

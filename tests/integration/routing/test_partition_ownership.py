@@ -12,7 +12,7 @@ from tests.support.inbound import Inbound, inbound
 from gateway.broker.records import Record
 from gateway.domain.partition import PartitionLostError
 from gateway.meta.normalise import normalise
-from routing.worker import InboundHandler
+from routing.inbound.worker import InboundHandler
 
 
 class Killed(BaseException):

@@ -17,7 +17,7 @@ from gateway.domain import ids
 from gateway.domain.partition import PartitionLostError
 from gateway.meta.normalise import normalise
 from routing.configuration import validate_routing
-from routing.worker import InboundHandler
+from routing.inbound.worker import InboundHandler
 
 OTHER_PAGE = "1040002"
 

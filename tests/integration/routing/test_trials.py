@@ -12,7 +12,7 @@ from tests.support.rest_desk import Rest, rest_desk
 from tests.support.routings import NOBODY, alternative, faults, shares, span, timetable
 
 from gateway.domain import ids
-from routing import trial_api
+from routing.trials import api as trial_api
 
 # When time stands still.
 NOON = "2026-03-02T12:00:00.000Z"

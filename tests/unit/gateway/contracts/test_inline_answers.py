@@ -10,7 +10,7 @@ from gateway.contracts.inline_answers import (
     Spoken,
     read_answer,
 )
-from routing.arrivals import MESSAGE_LIKE
+from routing.inbound.arrivals import MESSAGE_LIKE
 
 HELLO = {"type": "text", "text": "hello"}
 

@@ -15,9 +15,9 @@ from gateway.messaging.transitions import (
     move_message,
     refused_by_third_party,
 )
-from routing.arrivals import Arrival
-from routing.effects.speaking import note_window_action
-from routing.scene import Scene
+from routing.inbound.arrivals import Arrival
+from routing.inbound.effects.speaking import note_window_action
+from routing.inbound.scene import Scene
 
 _NOT_SETTLED: Final = frozenset({MessageStatus.ACCEPTED, MessageStatus.SENDING})
 

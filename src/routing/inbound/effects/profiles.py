@@ -2,8 +2,8 @@
 
 from gateway.db.channels import Channel
 from gateway.db.first_contact import update_profile
-from routing.arrivals import Arrival
-from routing.scene import Scene
+from routing.inbound.arrivals import Arrival
+from routing.inbound.scene import Scene
 
 
 async def receive_contact(scene: Scene, channel: Channel, arrival: Arrival) -> None:

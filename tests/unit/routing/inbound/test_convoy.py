@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from routing.convoy import Convoy
+from routing.inbound.convoy import Convoy
 
 
 @dataclass

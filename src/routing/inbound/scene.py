@@ -31,7 +31,10 @@ from gateway.db.messages import (
 from gateway.db.parking import Key, find_parked_keys
 from gateway.db.unit_of_work import UnitOfWork
 from gateway.domain.message import Direction
-from routing.arrivals import (
+from routing.assignment import concerned
+from routing.enquiry_effects import needs_decision
+from routing.hall import Hall, UnforeseenError
+from routing.inbound.arrivals import (
     CONTACT,
     ECHO,
     ECHOES_AND_MARKS,
@@ -41,10 +44,7 @@ from routing.arrivals import (
     STATUS,
     Arrival,
 )
-from routing.assignment import concerned
-from routing.enquiry_effects import needs_decision
-from routing.hall import Hall, UnforeseenError
-from routing.ownership import Owned, Verdict, Waiting, owner_of
+from routing.inbound.ownership import Owned, Verdict, Waiting, owner_of
 from routing.repository import EnquirySummary, find_enquiries
 
 _META_ONLY: Final = "meta"

@@ -11,8 +11,8 @@ from tests.unit.routing.test_strategies import AT, IDS, NAMES, agent, rule, team
 
 from routing.destinations import BotFacts, Destination, EndpointFacts, Tried
 from routing.engine import Facts, GiveTo, OfferTo, decide
-from routing.replay import PastEnquiry, Replay
 from routing.rules import Routing, routing_of
+from routing.trials.replay import PastEnquiry, Replay
 
 ROBOT = BotFacts(id=IDS["B"], name="B", version=1)
 

@@ -5,9 +5,9 @@ from typing import Any
 from gateway.db.channels import Channel
 from gateway.db.messages import Message
 from gateway.messaging.transitions import announce_message
-from routing.arrivals import Arrival
-from routing.effects.passing import pass_on
-from routing.scene import Scene
+from routing.inbound.arrivals import Arrival
+from routing.inbound.effects.passing import pass_on
+from routing.inbound.scene import Scene
 
 
 async def receive_edit(scene: Scene, channel: Channel, arrival: Arrival) -> None:

@@ -45,9 +45,9 @@ from gateway.db.partitions import (
 from gateway.db.unit_of_work import Database, UnitOfWork
 from gateway.domain.partition import PartitionLostError
 from gateway.points import Point, go_on
-from routing.arrivals import Arrival, Item, read_record
-from routing.convoy import Convoy
-from routing.transaction import ParkingRules, Taker
+from routing.inbound.arrivals import Arrival, Item, read_record
+from routing.inbound.convoy import Convoy
+from routing.inbound.transaction import ParkingRules, Taker
 
 BATCH_RECORDS: Final = 200
 # One computes while another waits for the database; more would only wait for one another's locks.

@@ -4,9 +4,9 @@ from typing import Final
 
 from gateway.db.channels import Channel
 from gateway.db.outbox import NewEvent
-from routing.arrivals import Arrival
-from routing.effects.speaking import note_window_action
-from routing.scene import Scene
+from routing.inbound.arrivals import Arrival
+from routing.inbound.effects.speaking import note_window_action
+from routing.inbound.scene import Scene
 
 # A person who comes through a link or an advertisement into the thread may be answered.
 _OPENS_WINDOW: Final = frozenset({"gateway.referral.received.v1"})

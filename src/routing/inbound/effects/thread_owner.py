@@ -8,7 +8,7 @@ from gateway.db.conversations import Conversation
 from gateway.db.outbox import NewEvent
 from gateway.db.unit_of_work import UnitOfWork
 from gateway.domain.conversation import INBOX_APPS, ThreadOwner, thread_owner_at
-from routing.arrivals import Arrival
+from routing.inbound.arrivals import Arrival
 
 
 def owner_before(conversation: Conversation, arrival: Arrival) -> ThreadOwner:

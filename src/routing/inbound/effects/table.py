@@ -4,20 +4,20 @@ from collections.abc import Awaitable, Callable
 from typing import Final
 
 from gateway.db.channels import Channel
-from routing.arrivals import Arrival
-from routing.effects.corrections import receive_edit, receive_unsent
-from routing.effects.echoes import receive_echo
-from routing.effects.marks import (
+from routing.inbound.arrivals import Arrival
+from routing.inbound.effects.corrections import receive_edit, receive_unsent
+from routing.inbound.effects.echoes import receive_echo
+from routing.inbound.effects.marks import (
     receive_delivery,
     receive_reaction,
     receive_read,
     receive_status,
 )
-from routing.effects.passing import pass_on
-from routing.effects.profiles import receive_contact
-from routing.effects.speaking import receive_message, receive_postback
-from routing.effects.threads import receive_thread_control
-from routing.scene import Scene
+from routing.inbound.effects.passing import pass_on
+from routing.inbound.effects.profiles import receive_contact
+from routing.inbound.effects.speaking import receive_message, receive_postback
+from routing.inbound.effects.threads import receive_thread_control
+from routing.inbound.scene import Scene
 
 Effect = Callable[[Scene, Channel, Arrival], Awaitable[None]]
 

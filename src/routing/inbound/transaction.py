@@ -16,10 +16,10 @@ from gateway.db.dead_letters import SetAside, headers_as_json, set_aside
 from gateway.db.inbox import remember_seen
 from gateway.db.parking import count_parked, drop_key_if_empty, lock_key, park
 from gateway.db.unit_of_work import UnitOfWork
-from routing.arrivals import Arrival, Item, Unreadable, letter_of
-from routing.effects.table import effect_of
-from routing.ownership import Ended, Foreign, Owned, Verdict, Waiting
-from routing.scene import Scene
+from routing.inbound.arrivals import Arrival, Item, Unreadable, letter_of
+from routing.inbound.effects.table import effect_of
+from routing.inbound.ownership import Ended, Foreign, Owned, Verdict, Waiting
+from routing.inbound.scene import Scene
 
 _EVENTS = Counter(
     "gateway_routing_events_total", "Inbound events by what became of them.", ["outcome"]

@@ -2,10 +2,10 @@
 
 from gateway.db.channels import Channel
 from gateway.domain.conversation import ThreadOwner
-from routing.arrivals import Arrival
-from routing.effects.passing import pass_on
-from routing.effects.thread_owner import owner_named, set_thread_owner
-from routing.scene import Scene
+from routing.inbound.arrivals import Arrival
+from routing.inbound.effects.passing import pass_on
+from routing.inbound.effects.thread_owner import owner_named, set_thread_owner
+from routing.inbound.scene import Scene
 
 
 async def receive_thread_control(scene: Scene, channel: Channel, arrival: Arrival) -> None:

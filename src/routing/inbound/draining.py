@@ -22,9 +22,9 @@ from gateway.db.parking import (
     unpark,
 )
 from gateway.db.unit_of_work import Database, UnitOfWork
-from routing.arrivals import Arrival, Item, Unreadable, read_record
-from routing.ownership import Foreign, Verdict, Waiting
-from routing.transaction import ParkingRules, Taker
+from routing.inbound.arrivals import Arrival, Item, Unreadable, read_record
+from routing.inbound.ownership import Foreign, Verdict, Waiting
+from routing.inbound.transaction import ParkingRules, Taker
 
 _SWEEP_SECONDS: Final = 1.0
 _KEYS: Final = 200

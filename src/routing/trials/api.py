@@ -22,18 +22,18 @@ from routing.destinations import Presence
 from routing.engine import Facts
 from routing.enquiries import EnquiryStatus
 from routing.explanation import explain_course
-from routing.past import Period, opening_of, read_past
-from routing.picture import (
+from routing.routing_api import accept_draft, existing_channel
+from routing.rules import NO_RULE, Routing, routing_of
+from routing.simulation import simulate
+from routing.trials.past import Period, opening_of, read_past
+from routing.trials.picture import (
     UnknownContactError,
     find_expected,
     find_unknown_agents,
     read_balances,
     read_destinations,
 )
-from routing.replay import Replay
-from routing.routing_api import accept_draft, existing_channel
-from routing.rules import NO_RULE, Routing, routing_of
-from routing.simulation import simulate
+from routing.trials.replay import Replay
 
 router = APIRouter(tags=["Routing"], route_class=GatewayRoute)
 

@@ -10,10 +10,10 @@ from gateway.domain import ids
 from gateway.domain.conversation import ThreadOwner
 from gateway.domain.message import AuthorKind, Direction, MessageStatus
 from gateway.messaging.transitions import announce_message
-from routing.arrivals import Arrival
-from routing.effects.thread_owner import owner_before, set_thread_owner
 from routing.enquiry_effects import on_contact_message
-from routing.scene import Scene
+from routing.inbound.arrivals import Arrival
+from routing.inbound.effects.thread_owner import owner_before, set_thread_owner
+from routing.inbound.scene import Scene
 
 # Said elsewhere in the message's row or resource.
 _NOT_CONTENT: Final = frozenset({"id", "contact", "app_id", "metadata", "prior_contact_id"})

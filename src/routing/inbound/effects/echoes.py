@@ -8,11 +8,11 @@ from gateway.domain.conversation import ThreadOwner
 from gateway.domain.message import AuthorKind, Direction, MessageStatus
 from gateway.messaging.settlement import settle_from_echo
 from gateway.messaging.transitions import announce_message, catch_up_marks
-from routing.arrivals import Arrival
-from routing.effects.speaking import is_late
-from routing.effects.thread_owner import owner_before, owner_named, set_thread_owner
 from routing.enquiry_effects import on_page_inbox_message
-from routing.scene import Scene
+from routing.inbound.arrivals import Arrival
+from routing.inbound.effects.speaking import is_late
+from routing.inbound.effects.thread_owner import owner_before, owner_named, set_thread_owner
+from routing.inbound.scene import Scene
 
 
 async def receive_echo(scene: Scene, channel: Channel, arrival: Arrival) -> None:

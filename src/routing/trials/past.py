@@ -7,7 +7,7 @@ from typing import Final
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from routing.replay import PastEnquiry
+from routing.trials.replay import PastEnquiry
 
 # An enquiry that waits for its first decision, or for somebody to accept it, went nowhere yet.
 _OF_CHANNEL: Final = """

@@ -1,0 +1,1 @@
+"""Gives the events of the inbound topic their effects."""
