@@ -8,7 +8,7 @@ the shares are used up, nothing more is read until half of it is empty.
 from collections.abc import Callable
 from typing import Final
 
-ROOM_RECORDS: Final = 4_000
+ROOM_RECORDS: Final = 16_000
 ROOM_BYTES: Final = 16 * 1024 * 1024
 # A share of less would be read in too small pieces, however many partitions there are.
 LEAST_RECORDS: Final = 16
