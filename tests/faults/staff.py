@@ -125,9 +125,12 @@ class Staff:
         return list((await self._call("GET", path))["data"])
 
     async def _act(self, enquiry_id: str, act: str, body: dict[str, Any]) -> None:
-        answer = await self._client.post(
-            f"/v1/enquiries/{enquiry_id}/{act}", json=body, headers=self._key
-        )
+        path = f"/v1/enquiries/{enquiry_id}/{act}"
+        answer = await self._client.post(path, json=body, headers=self._key)
+        # A dead router's transaction may hold the enquiry until its connection is seen to be gone.
+        while answer.status_code == httpx.codes.SERVICE_UNAVAILABLE:
+            await asyncio.sleep(_PAUSE_SECONDS)
+            answer = await self._client.post(path, json=body, headers=self._key)
         # What has gone on meanwhile is refused.
         assert answer.status_code in _SETTLED, answer.text
         self.answers[act, answer.status_code] += 1
