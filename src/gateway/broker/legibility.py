@@ -38,6 +38,7 @@ _DECODERS: Final = {
     3: codec.lz4_decode,
     4: codec.zstd_decode,
 }
+_LONGEST_VARINT: Final = 10
 _MALFORMED: Final = (IndexError, OverflowError, ValueError, struct.error)
 
 
@@ -143,26 +144,36 @@ def _legible_record(record: bytearray, index: int) -> bytes:
     return bytes(written)
 
 
+def _varint(record: bytearray, at: int) -> tuple[int, int]:
+    # The decoder is written in C, and reads past the end of what it is given.
+    if at >= len(record):
+        raise IndexError("a number beyond the record's end")
+    value, used = decode_varint(
+        bytes(record[at : at + _LONGEST_VARINT]) + bytes(_LONGEST_VARINT), 0
+    )
+    return int(value), at + int(used)
+
+
 def _after_value(record: bytearray) -> int:
     # Attributes, then the deltas of time and offset.
-    _, at = decode_varint(record, 0)
-    _, at = decode_varint(record, at)
-    _, at = decode_varint(record, at)
+    _, at = _varint(record, 0)
+    _, at = _varint(record, at)
+    _, at = _varint(record, at)
     for _part in ("key", "value"):
-        length, at = decode_varint(record, at)
-        at += max(0, int(length))
-    return int(at)
+        length, at = _varint(record, at)
+        at += max(0, length)
+    return at
 
 
 def _headers(record: bytearray, at: int) -> tuple[list[tuple[bytes, bytes | None]], int]:
     headers: list[tuple[bytes, bytes | None]] = []
-    count, at = decode_varint(record, at)
+    count, at = _varint(record, at)
     for _ in range(count):
-        length, at = decode_varint(record, at)
+        length, at = _varint(record, at)
         if length < 0:
             raise ValueError("a name without a length")
         name, at = bytes(record[at : at + length]), at + length
-        length, at = decode_varint(record, at)
+        length, at = _varint(record, at)
         value = None if length < 0 else bytes(record[at : at + length])
         at += max(0, length)
         text = name.decode(errors="backslashreplace").encode()
