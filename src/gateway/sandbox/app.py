@@ -8,15 +8,20 @@ import httpx
 from fastapi import FastAPI
 
 from gateway.clock import SystemClock
+from gateway.sandbox.account_settings import AccountSettings
 from gateway.sandbox.assets import Assets
 from gateway.sandbox.chat import Chat
+from gateway.sandbox.codes import Codes
 from gateway.sandbox.control import Control
 from gateway.sandbox.courier import CONNECTIONS, Courier
+from gateway.sandbox.dialog import Dialog
 from gateway.sandbox.drills import AdvanceClock, Drills
 from gateway.sandbox.exchange import Exchange
 from gateway.sandbox.faults import Faults
 from gateway.sandbox.graph import Graph
 from gateway.sandbox.journal import Journal
+from gateway.sandbox.people_control import PeopleControl
+from gateway.sandbox.people_page import PeoplePage
 from gateway.sandbox.platform import Platform
 from gateway.sandbox.settings import SandboxSettings
 from gateway.sandbox.stream import Streams
@@ -74,6 +79,8 @@ def create_sandbox(
         courier=courier,
         echo_delay=timedelta(seconds=settings.echo_delay_seconds),
     )
+    platform = Platform(world, timeline, exchange, Codes(timeline))
+    account_settings = AccountSettings(world=world, timeline=timeline, courier=courier)
     streams = Streams(world=world, timeline=timeline, exchange=exchange, journal=journal)
 
     @contextlib.asynccontextmanager
@@ -103,7 +110,11 @@ def create_sandbox(
         ThirdParties(timeline=timeline, journal=journal, faults=faults),
         Chat(world=world, timeline=timeline, exchange=exchange, streams=streams),
         Assets(world=world),
-        Graph(platform=Platform(world, timeline, exchange), faults=faults, journal=journal),
+        PeopleControl(world=world, settings=account_settings),
+        PeoplePage(world=world, settings=account_settings),
+        # Before Graph, whose paths it lies among.
+        Dialog(platform=platform),
+        Graph(platform=platform, faults=faults, journal=journal),
     ):
         app.include_router(room.router())
     return app

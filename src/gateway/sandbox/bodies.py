@@ -1,14 +1,13 @@
 """Bodies of the control calls."""
 
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
+from gateway.sandbox.invalidations import Invalidation
 from gateway.sandbox.world import EchoMode
 
 MAX_ADVANCE_SECONDS: Final = 10 * 366 * 24 * 60 * 60
-
-Invalidation = Literal["expired", "password_changed", "app_removed", "checkpointed", "role_lost"]
 
 
 def _id_text(value: object) -> object:
@@ -44,6 +43,34 @@ class PageBody(_Body):
     instagram_id: GraphId | None = None
     scopes: list[str] | None = None
     invalidate: Invalidation | None = None
+
+
+class GrantBody(_Body):
+    """What a person lets an app do, as changed in Facebook's settings."""
+
+    scopes: list[str] | None = None
+    page_ids: list[GraphId] | None = None
+
+
+class PersonBody(_Body):
+    """A person who can log in. What is left out stays as it is.
+
+    `pages` are those they have a role on, with their tasks; all tasks where the list is empty. A
+    Page taken out is a role lost. `granted` is as changed in Facebook's settings: what tokens may
+    do narrows at once. `invalidate` ends all tokens so far, once. `user_token` is one more valid
+    token.
+    """
+
+    user_id: GraphId
+    name: Annotated[str, Field(min_length=1, max_length=200)] | None = None
+    app_id: GraphId | None = None
+    pages: dict[GraphId, list[str]] | None = None
+    granted: GrantBody | None = None
+    invalidate: Invalidation | None = None
+    token_seconds: Annotated[int, Field(ge=1, le=10 * 366 * 24 * 60 * 60)] | None = None
+    accounts_page_size: Annotated[int, Field(ge=1, le=100)] | None = None
+    unlisted: list[GraphId] | None = None
+    user_token: Annotated[str, Field(min_length=1, max_length=1000)] | None = None
 
 
 class AppBody(_Body):

@@ -30,6 +30,7 @@ class Call:
     params: Mapping[str, Any]
     token: str | None
     base_url: str
+    version: str
     upload: Upload | None = None
 
     def text(self, name: str) -> str | None:
@@ -76,7 +77,7 @@ async def read_body(request: Request) -> bytes:
     return bytes(body)
 
 
-async def read_call(request: Request, path: str, body: bytes) -> Call:
+async def read_call(request: Request, version: str, path: str, body: bytes) -> Call:
     """Return the call that a request makes; raises GraphError when its body cannot be read."""
     given, upload = await _body_parameters(request.headers, body)
     params = {**dict(request.query_params), **given}
@@ -86,6 +87,7 @@ async def read_call(request: Request, path: str, body: bytes) -> Call:
         params=params,
         token=_token(request.headers, params),
         base_url=str(request.base_url),
+        version=f"v{version}",
         upload=upload,
     )
 

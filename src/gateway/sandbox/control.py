@@ -1,4 +1,4 @@
-"""The control calls that furnish the sandbox: Pages, apps, and the people who write.
+"""The control calls that furnish the sandbox: Pages, apps, and the visitors who write.
 
 Nothing here exists at Meta, and nothing here asks who is calling: the sandbox is for a machine of
 one's own.
@@ -15,24 +15,17 @@ from gateway.sandbox.bodies import (
     AppBody,
     GraphId,
     InboxBody,
-    Invalidation,
     PageBody,
     VisitorBody,
 )
 from gateway.sandbox.content import Content
 from gateway.sandbox.exchange import Exchange
+from gateway.sandbox.invalidations import REFUSALS
 from gateway.sandbox.timeline import Timeline
 from gateway.sandbox.views import app_view, page_view, visitor_view
 from gateway.sandbox.world import INSTAGRAM_INBOX_APP_ID, PAGE_INBOX_APP_ID, App, Page, World
 
 _FAR_MS: Final = MAX_ADVANCE_SECONDS * 1000
-_REFUSALS: Final[dict[Invalidation, int]] = {
-    "expired": 463,
-    "password_changed": 460,
-    "app_removed": 458,
-    "checkpointed": 459,
-    "role_lost": 492,
-}
 _PLAIN_FIELDS: Final = (
     "name",
     "published",
@@ -208,7 +201,7 @@ class Control:
     def _change_tokens(self, page: Page, app: App, body: PageBody) -> None:
         if body.invalidate is not None:
             for token in self._world.page_tokens(page):
-                token.refusal = token.refusal or _REFUSALS[body.invalidate]
+                token.refusal = token.refusal or REFUSALS[body.invalidate]
         if body.access_token is not None or not self._world.page_tokens(page):
             self._world.grant_page_token(page, app, value=body.access_token)
         if body.scopes is not None:

@@ -141,9 +141,12 @@ class Courier:
         self._start(posting)
         return posting
 
-    async def call(self, app: App, method: str, url: str) -> tuple[int | None, str]:
-        """Make one call to an app without a body, and return its status and answer."""
-        request = self._client.build_request(method, url)
+    async def call(
+        self, app: App, method: str, url: str, *, form: bytes = b""
+    ) -> tuple[int | None, str]:
+        """Make one call to an app, with a form if given, and return its status and answer."""
+        headers = {"Content-Type": "application/x-www-form-urlencoded"} if form else {}
+        request = self._client.build_request(method, url, content=form, headers=headers)
         return await self._exchange(request, notes={"app_id": app.app_id})
 
     def _start(self, posting: Posting) -> None:

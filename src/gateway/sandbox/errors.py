@@ -24,6 +24,7 @@ class GraphError(Exception):
         message: str | None = None,
         status: int | None = None,
         challenge: str | None = None,
+        transient: bool | None = None,
     ) -> None:
         known = _lookup(code, subcode)
         self.code = code
@@ -31,7 +32,7 @@ class GraphError(Exception):
         self.text = message if message is not None else known.text
         self.status = status if status is not None else known.status
         self.type = known.type
-        self.transient = known.transient
+        self.transient = known.transient if transient is None else transient
         self.challenge = challenge or (TOKEN_INVALID if code in TOKEN_CODES else None)
         super().__init__(self.text)
 

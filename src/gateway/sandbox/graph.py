@@ -8,7 +8,18 @@ from typing import Any, Final
 
 from fastapi import APIRouter, Request, Response
 
-from gateway.sandbox import attachments, handover, personas, reads, send, subscriptions, tokens
+from gateway.sandbox import (
+    accounts,
+    attachments,
+    handover,
+    logins,
+    personas,
+    reads,
+    send,
+    subscriptions,
+    tokens,
+)
+from gateway.sandbox.access import is_person_call
 from gateway.sandbox.calls import BodyTooLargeError, Call, read_body, read_call
 from gateway.sandbox.errors import GraphError, trace_id
 from gateway.sandbox.faults import Fault, Faults
@@ -45,9 +56,14 @@ _EDGES: Final[Mapping[tuple[str, str], Operation]] = {
     ("POST", "request_thread_control"): Operation("thread_control", handover.request_control),
     ("POST", "release_thread_control"): Operation("thread_control", handover.release_control),
     ("POST", "extend_thread_control"): Operation("thread_control", handover.extend_control),
+    ("GET", "accounts"): Operation("accounts", accounts.list_accounts),
+    ("GET", "businesses"): Operation("accounts", accounts.list_businesses),
+    ("GET", "owned_pages"): Operation("accounts", accounts.list_owned_pages),
     ("GET", "thread_owner"): Operation("thread_control", handover.thread_owner),
 }
 _ROOTS: Final[Mapping[tuple[str, str], Operation]] = {
+    ("GET", "oauth/access_token"): Operation("oauth", logins.exchange),
+    ("POST", "oauth/access_token"): Operation("oauth", logins.exchange),
     ("GET", "debug_token"): Operation("debug_token", tokens.debug_token),
     ("POST", "debug_token"): Operation("debug_token", tokens.debug_token),
 }
@@ -104,7 +120,7 @@ class Graph:
     async def _outcome(self, request: Request, version: str, path: str, body: bytes) -> "_Outcome":
         try:
             _check_version(version)
-            call = await read_call(request, path, body)
+            call = await read_call(request, version, path, body)
             page = self._page_of(call)
             operation = self._operation(call, page)
         except GraphError as error:
@@ -127,11 +143,13 @@ class Graph:
         return Answer(status=200, body=_encoded(value), headers=self._headers(page))
 
     def _operation(self, call: Call, page: Page | None) -> Operation:
+        if (root := _ROOTS.get((call.method, "/".join(call.path)))) is not None:
+            return root
         match call.path:
-            case (name,) if (call.method, name) in _ROOTS:
-                return _ROOTS[call.method, name]
             case (node,) if call.method == "GET":
-                return Operation(_kind_of_read(self._platform, page, node), reads.read_node)
+                as_person = is_person_call(self._platform.world, call)
+                read = accounts.read_as_person if as_person else reads.read_node
+                return Operation(_kind_of_read(self._platform, page, node), read)
             case (_,) if call.method == "DELETE":
                 return _DELETE_PERSONA
             case (_, edge) if (call.method, edge) in _EDGES:

@@ -2,30 +2,20 @@
 
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 from gateway.sandbox.access import PageCaller, caller_for_node, page_caller
 from gateway.sandbox.calls import Call
-from gateway.sandbox.errors import GraphError, invalid_parameter, missing_object
+from gateway.sandbox.errors import GraphError, missing_object
 from gateway.sandbox.fields import Wanted, parse_fields, project
+from gateway.sandbox.people import PAGE_TASKS, Person
 from gateway.sandbox.personas import read_persona
 from gateway.sandbox.platform import Platform
+from gateway.sandbox.slices import DEFAULT_LIMIT, MAX_LIMIT, slice_of
 from gateway.sandbox.threads import Thread, Utterance
 from gateway.sandbox.world import Page
 
-_Item = TypeVar("_Item")
-
 READABLE_MESSAGES: Final = 20
-DEFAULT_LIMIT: Final = 25
-MAX_LIMIT: Final = 200
-PAGE_TASKS: Final = (
-    "ADVERTISE",
-    "ANALYZE",
-    "CREATE_CONTENT",
-    "MESSAGING",
-    "MODERATE",
-    "MANAGE",
-)
 
 
 def read_node(platform: Platform, call: Call) -> Mapping[str, Any]:
@@ -33,7 +23,8 @@ def read_node(platform: Platform, call: Call) -> Mapping[str, Any]:
     caller = page_caller(platform.world, platform.timeline, call)
     node = call.path[0]
     if node == "me" or caller.page.owns(node):
-        return _read_page(caller, call)
+        person = platform.world.people.get(caller.token.user_id or "")
+        return _read_page(caller, person, call)
     if node in caller.page.personas:
         return read_persona(caller.page, node)
     if node.startswith("t_"):
@@ -58,7 +49,7 @@ def list_conversations(platform: Platform, call: Call) -> Mapping[str, Any]:
         and call.text("user_id") in (None, thread.psid)
         and thread.utterances
     ]
-    chosen, paging = _slice(threads, call)
+    chosen, paging = slice_of(threads, call)
     data = [_conversation(thread, caller, call) for thread in chosen]
     return {"data": data, "paging": paging} if data else {"data": []}
 
@@ -67,19 +58,20 @@ def list_messages(platform: Platform, call: Call) -> Mapping[str, Any]:
     """Answer `GET /{conversation}/messages`, the newest first."""
     caller = page_caller(platform.world, platform.timeline, call)
     thread = _conversation_of(platform, caller, call.path[0], call)
-    chosen, paging = _slice(thread.newest(len(thread.utterances))[::-1], call)
+    chosen, paging = slice_of(thread.newest(len(thread.utterances))[::-1], call)
     wanted = _wanted(call, "id,created_time")
     return {"data": _messages(thread, chosen, caller.page, wanted), "paging": paging}
 
 
-def _read_page(caller: PageCaller, call: Call) -> Mapping[str, Any]:
+def _read_page(caller: PageCaller, person: Person | None, call: Call) -> Mapping[str, Any]:
     page = caller.page
+    tasks = PAGE_TASKS if person is None else person.pages[page.page_id]
     known: dict[str, Callable[[Wanted], Any]] = {
         "id": lambda _: page.page_id,
         "name": lambda _: page.name,
         "access_token": lambda _: caller.token.value,
         "category": lambda _: "Company",
-        "tasks": lambda _: list(PAGE_TASKS),
+        "tasks": lambda _: list(tasks),
         "link": lambda _: f"https://www.facebook.com/{page.page_id}",
         "is_published": lambda _: page.published,
         "business": lambda _: page.business_id and {"id": page.business_id, "name": page.name},
@@ -231,22 +223,6 @@ def _page_party(thread: Thread, page: Page) -> dict[str, str]:
 
 def _wanted(call: Call, default: str) -> dict[str, Wanted]:
     return parse_fields(call.text("fields") or default)
-
-
-def _slice(items: list[_Item], call: Call) -> tuple[list[_Item], dict[str, Any]]:
-    start, limit = _number(call, "after", 0), _number(call, "limit", DEFAULT_LIMIT)
-    end = start + min(max(limit, 1), MAX_LIMIT)
-    paging: dict[str, Any] = {"cursors": {"before": str(start), "after": str(end)}}
-    return items[start:end], paging
-
-
-def _number(call: Call, name: str, default: int) -> int:
-    text = call.text(name)
-    if text is None:
-        return default
-    if not text.isdecimal():
-        raise invalid_parameter(name, "must be a number")
-    return int(text)
 
 
 def _time(millis: int) -> str:

@@ -89,7 +89,7 @@ def _caller(platform: Platform, call: Call) -> PageCaller:
 
 
 def _granted(caller: PageCaller, name: str) -> bool:
-    return name not in caller.page.refused_fields and _permission_for(name) in caller.token.scopes
+    return name not in caller.page.refused_fields and _permission_for(name) in caller.scopes
 
 
 def _permission_for(name: str) -> str:

@@ -4,11 +4,11 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from gateway.sandbox.access import app_of_token, refusal_of
+from gateway.sandbox.access import app_of_token, is_page_granted, refusal_of, scopes_now
 from gateway.sandbox.calls import Call
 from gateway.sandbox.errors import GraphError
 from gateway.sandbox.platform import Platform
-from gateway.sandbox.world import Token
+from gateway.sandbox.world import Token, World
 
 DATA_ACCESS: Final = timedelta(days=90)
 
@@ -35,17 +35,20 @@ def debug_token(platform: Platform, call: Call) -> Mapping[str, Any]:
 
 
 def _described(platform: Platform, token: Token) -> dict[str, Any]:
-    refusal = refusal_of(token, platform.timeline)
+    world = platform.world
+    refusal = refusal_of(world, token, platform.timeline)
+    scopes = scopes_now(world, token)
+    targets = _targets(world, token)
     described: dict[str, Any] = {
         "app_id": token.app_id,
         "type": token.kind,
-        "application": platform.world.apps[token.app_id].name,
+        "application": world.apps[token.app_id].name,
         "data_access_expires_at": _seconds(platform.timeline.now() + DATA_ACCESS),
         "expires_at": 0 if token.expires_at is None else _seconds(token.expires_at),
         "is_valid": refusal is None,
         "issued_at": _seconds(token.issued_at),
-        "scopes": list(token.scopes),
-        "granular_scopes": [_granular(scope, token) for scope in token.scopes],
+        "scopes": list(scopes),
+        "granular_scopes": [_granular(scope, targets) for scope in scopes],
         "user_id": token.user_id or "0",
     }
     if token.page_id is not None:
@@ -56,10 +59,20 @@ def _described(platform: Platform, token: Token) -> dict[str, Any]:
     return described
 
 
-def _granular(scope: str, token: Token) -> dict[str, Any]:
-    if token.page_id is None or not scope.startswith("pages_"):
+def _targets(world: World, token: Token) -> list[str] | None:
+    """Return the Pages that a token's permissions are for; None where it tells of none."""
+    person = world.people.get(token.user_id or "")
+    if token.page_id is not None:
+        page = world.pages.get(token.page_id)
+        granted = page is not None and is_page_granted(world, token, page)
+        return [token.page_id] if granted else []
+    return None if person is None else list(person.granted(token.app_id).page_ids)
+
+
+def _granular(scope: str, targets: list[str] | None) -> dict[str, Any]:
+    if targets is None or not scope.startswith("pages_"):
         return {"scope": scope}
-    return {"scope": scope, "target_ids": [token.page_id]}
+    return {"scope": scope, "target_ids": targets}
 
 
 def _seconds(moment: datetime) -> int:

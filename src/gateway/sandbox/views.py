@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from gateway.sandbox.people import Person
 from gateway.sandbox.threads import Thread
 from gateway.sandbox.world import App, Page, World
 
@@ -70,5 +71,30 @@ def visitor_view(thread: Thread, now: int) -> dict[str, Any]:
                 "reactions": said.reactions,
             }
             for said in thread.utterances.values()
+        ],
+    }
+
+
+def person_view(world: World, person: Person) -> dict[str, Any]:
+    """Return a person who can log in, with their roles, grants and valid tokens."""
+    return {
+        "user_id": person.user_id,
+        "name": person.name,
+        "pages": {page_id: list(tasks) for page_id, tasks in person.pages.items()},
+        "granted": {
+            app_id: {
+                "scopes": list(grant.scopes),
+                "page_ids": list(grant.page_ids),
+                "declined": list(grant.declined),
+            }
+            for app_id, grant in person.grants.items()
+        },
+        "token_seconds": person.token_seconds,
+        "accounts_page_size": person.accounts_page_size,
+        "unlisted": sorted(person.unlisted),
+        "user_tokens": [
+            token.value
+            for token in world.tokens_of(person)
+            if token.kind == "USER" and token.refusal is None
         ],
     }

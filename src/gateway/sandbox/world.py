@@ -1,4 +1,4 @@
-"""Everything that exists in the sandbox: apps, Pages, their tokens and their threads."""
+"""Everything that exists in the sandbox: apps, Pages, people, their tokens and their threads."""
 
 import hmac
 import secrets
@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Final, Literal
 
 from gateway.sandbox.media import MediaShelf
+from gateway.sandbox.people import Person
 from gateway.sandbox.settings import SandboxSettings
 from gateway.sandbox.threads import Thread
 from gateway.sandbox.timeline import Timeline
@@ -19,6 +20,7 @@ PAGE_PERMISSIONS: Final = (
     "pages_read_engagement",
     "business_management",
 )
+INSTAGRAM_PERMISSIONS: Final = ("instagram_basic", "instagram_manage_messages")
 # Fifteen digits are what is long seen on the wire; one page of Meta's prints fourteen.
 PAGE_INBOX_APP_ID: Final = "263902037430900"
 INSTAGRAM_INBOX_APP_ID: Final = "1217981644879628"
@@ -55,7 +57,12 @@ class App:
 
 @dataclass(slots=True, kw_only=True)
 class Token:
-    """An access token. `refusal` is the subcode of 190 that calls with it get once it is dead."""
+    """An access token. `refusal` is the subcode of 190 that calls with it get once it is dead.
+
+    One that a person's login led to names them, and may do what they grant at the time of the call;
+    the others, made by hand, may do what they were made for. `long` is whether a user token was
+    exchanged for one of long life.
+    """
 
     value: str
     kind: TokenKind
@@ -66,6 +73,7 @@ class Token:
     user_id: str | None = None
     expires_at: datetime | None = None
     refusal: int | None = None
+    long: bool = False
 
 
 @dataclass(slots=True, kw_only=True)
@@ -114,10 +122,12 @@ class World:
         self._timeline = timeline
         self.apps: dict[str, App] = {}
         self.pages: dict[str, Page] = {}
+        self.people: dict[str, Person] = {}
         self.tokens: dict[str, Token] = {}
         self.threads: OrderedDict[tuple[str, str], Thread] = OrderedDict()
         self.media = MediaShelf(max_bytes=settings.max_media_bytes)
         self._sources: dict[str, Page] = {}
+        self._page_tokens_of_people: dict[tuple[str, str], str] = {}
         self._threads_by_page: dict[str, OrderedDict[tuple[str, str], Thread]] = {}
         self.default_app = self.add_app(
             App(
@@ -168,7 +178,7 @@ class World:
     ) -> Token:
         """Make one more valid token of a Page. Granting a known value again revives it."""
         token = Token(
-            value=value or "EAA" + secrets.token_urlsafe(60),
+            value=value or _new_token(),
             kind="PAGE",
             app_id=app.app_id,
             issued_at=self._timeline.now(),
@@ -177,6 +187,52 @@ class World:
         )
         self.tokens[token.value] = token
         return token
+
+    def grant_user_token(
+        self, person: Person, app: App, *, long: bool, value: str | None = None
+    ) -> Token:
+        """Make one more valid token of a person."""
+        now = self._timeline.now()
+        token = Token(
+            value=value or _new_token(),
+            kind="USER",
+            app_id=app.app_id,
+            issued_at=now,
+            scopes=PAGE_PERMISSIONS + INSTAGRAM_PERMISSIONS,
+            user_id=person.user_id,
+            expires_at=now + person.life(long=long),
+            long=long,
+        )
+        self.tokens[token.value] = token
+        return token
+
+    def page_token_of(self, person: Person, user_token: Token, page: Page) -> Token:
+        """Return the token of a Page that a person's token leads to, the same each time.
+
+        It has no end where the person's token is one of long life, unless they were told another.
+        """
+        key = (user_token.value, page.page_id)
+        value = self._page_tokens_of_people.get(key)
+        if value is None:
+            endless = user_token.long and person.token_seconds is None
+            token = Token(
+                value=_new_token(),
+                kind="PAGE",
+                app_id=user_token.app_id,
+                issued_at=self._timeline.now(),
+                scopes=user_token.scopes,
+                page_id=page.page_id,
+                user_id=person.user_id,
+                expires_at=None if endless else user_token.expires_at,
+                refusal=user_token.refusal,
+            )
+            self.tokens[token.value] = token
+            self._page_tokens_of_people[key] = value = token.value
+        return self.tokens[value]
+
+    def tokens_of(self, person: Person) -> list[Token]:
+        """Return the tokens that a person's logins led to, dead ones included."""
+        return [token for token in self.tokens.values() if token.user_id == person.user_id]
 
     def page_tokens(self, page: Page) -> list[Token]:
         """Return a Page's tokens, dead ones included, oldest first."""
@@ -218,3 +274,7 @@ class World:
     def threads_of_page(self, page: Page) -> list[Thread]:
         """Return the threads of a Page and its Instagram account, the latest used first."""
         return list(self._threads_by_page.get(page.page_id, {}).values())[::-1]
+
+
+def _new_token() -> str:
+    return "EAA" + secrets.token_urlsafe(60)
