@@ -51,8 +51,8 @@ async def look_up(
             attempts = await find_attempts_of_message(
                 work.connection, message.account_id, message.id
             )
-        # Whatever had a clean answer each time is not there.
-        if not any(attempt.outcome == "unknown" for attempt in attempts):
+        if not attempts:
+            # It never left.
             return NotShown()
     try:
         return await lookup_message(exchange.database, parts.graph, channel, message)

@@ -48,7 +48,18 @@ class MessageFailed(AboutMessage):
 
 
 class MessageUncertain(AboutMessage):
-    """Nobody can say yet whether a message was sent: its call broke off without an answer."""
+    """Nobody can say yet whether a message was sent: its call broke off without an answer.
+
+    It is told when the call has ended, and again when the wait for Meta's word ends without one.
+    """
+
+    needs_decision: bool = Field(
+        default=False,
+        description=(
+            "The wait is over and nothing has told: send the message again by "
+            "`POST /v1/messages/{id}/resend`, or let it be. What tells later is still believed."
+        ),
+    )
 
 
 class MessageResolved(AboutMessage):

@@ -64,7 +64,7 @@ class ThirdPartyTransport:
 
     async def send(self, attempt: Attempt, *, seconds: float) -> Answer:
         """POST a message; a 2xx answer may tell the third party's own id of it."""
-        channel, delivery = attempt.channel, attempt.delivery
+        channel = attempt.channel
         if channel is None or attempt.message is None:
             return Answer(outcome=NotAttempted(NOTHING_TO_SEND))
         try:
@@ -76,8 +76,9 @@ class ThirdPartyTransport:
             self._egress,
             channel.outgoing_webhook_url or "",
             message_body(attempt),
-            # An event's id that no event has: unique to the delivery, the same on each retry.
-            webhook_id=ids.EVENT + delivery.id.removeprefix(ids.DELIVERY),
+            # An event's id that no event has: the message's, so that it is the same on each retry
+            # and when somebody sends the message again.
+            webhook_id=ids.EVENT + attempt.message.id.removeprefix(ids.MESSAGE),
             attempt=attempt,
             secrets=secrets,
             authentication={},

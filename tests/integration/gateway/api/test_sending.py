@@ -391,6 +391,35 @@ async def test_an_uncertain_message_that_meta_shows_is_not_sent_again(api, acme,
     assert again.json()["possibly_duplicate"] is True
 
 
+async def test_a_failed_message_that_meta_shows_is_not_sent_again(api, acme, messenger):
+    """Each of its calls was refused, and yet Meta has it."""
+    page = messenger["source"]["page_id"]
+    await api.sandbox.post(f"/control/pages/{page}/visitors/psid1/messages", json={"text": "Hello"})
+    conversation_id, _, _ = await wrote(api.database, acme.account_id, messenger["id"], "psid1")
+    path = f"/v1/conversations/{conversation_id}/messages"
+    there, absent = [(await acme.post(path, said(words))).json() for words in ("Hi", "Bye")]
+    body = {"recipient": {"id": "psid1"}, "message": {"text": "Hi"}, "messaging_type": "RESPONSE"}
+    token = {"Authorization": f"Bearer EAA{page}"}
+    done = await api.sandbox.post(f"/v26.0/{page}/messages", json=body, headers=token)
+    for message in (there, absent):
+        await set_state(api.database, "messages", message["id"], status="failed")
+    await api.rows(
+        "INSERT INTO delivery_attempts (delivery_id, attempt, account_id, at, milliseconds,"
+        " outcome) SELECT id, 1, account_id, now(), 5, 'refused' FROM deliveries"
+    )
+    await api.rows("UPDATE deliveries SET status = 'failed', holds_lane = false, attempt = 1")
+    shown = await acme.post(f"/v1/messages/{there['id']}/resend")
+    assert shown.status_code == 200, shown.text
+    assert shown.json()["source_message_id"] == done.json()["message_id"]
+    again = await acme.post(f"/v1/messages/{absent['id']}/resend")
+    assert again.status_code == 202, again.text
+    # What a person decides does not hang on Meta's answer where a call is known to have failed.
+    await set_state(api.database, "messages", absent["id"], status="failed")
+    fault = {"call": "conversations", "count": 2, "mode": "error", "status": 503}
+    await api.sandbox.post("/control/faults", json=fault)
+    assert (await acme.post(f"/v1/messages/{absent['id']}/resend")).status_code == 202
+
+
 async def test_blocking_keeps_a_contact_quiet(api, acme, messenger, path, talk):
     _, contact_id, _ = talk
     blocked = await acme.post(f"/v1/contacts/{contact_id}/block")
