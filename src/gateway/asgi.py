@@ -32,6 +32,7 @@ from gateway.api import (
     meta_apps,
     problems,
     teams,
+    thread_control,
 )
 from gateway.api.feed_watch import FeedWatch
 from gateway.api.parts import ApiParts
@@ -56,6 +57,7 @@ _RESOURCES: Final = (
     channel_icons,
     channel_messages,
     conversations,
+    thread_control,
     messages,
     contacts,
     agents,

@@ -14,7 +14,6 @@ from gateway.domain.conversation import (
     WINDOW_CLOSED_SENTENCE,
     ThreadOwner,
     WindowState,
-    thread_owner_at,
     window_at,
 )
 from gateway.domain.message import AuthorKind
@@ -25,6 +24,7 @@ from gateway.errors import (
     MessagingWindowClosedError,
     ThreadOwnedElsewhereError,
 )
+from gateway.messaging.thread_ownership import owner_at
 
 HUMAN_AGENT_TAG: Final = "HUMAN_AGENT"
 
@@ -69,7 +69,7 @@ def refuse_thread(
     """
     if not has_window(channel.kind) or take_thread:
         return
-    match owner_now(work, conversation):
+    match owner_at(conversation, work.now):
         case ThreadOwner.OTHER_APP:
             raise ThreadOwnedElsewhereError("Another app has the thread at Meta.")
         case ThreadOwner.PAGE_INBOX if author_kind is AuthorKind.BOT:
@@ -100,10 +100,3 @@ def refuse_window(
         may = window.state is WindowState.OPEN
     if not may:
         raise MessagingWindowClosedError(WINDOW_CLOSED_SENTENCE)
-
-
-def owner_now(work: UnitOfWork, conversation: Conversation) -> ThreadOwner:
-    """Return who has the thread now."""
-    return thread_owner_at(
-        work.now, ThreadOwner(conversation.thread_owner), conversation.thread_owner_since
-    )

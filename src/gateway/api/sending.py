@@ -8,14 +8,12 @@ from pydantic import Field, StringConstraints, TypeAdapter
 from gateway.api.parts import ApiParts
 from gateway.api.refusals import (
     HUMAN_AGENT_TAG,
-    owner_now,
     refuse_channel,
     refuse_contact,
     refuse_thread,
     refuse_window,
 )
 from gateway.contracts.content import Content
-from gateway.contracts.moments import rfc3339
 from gateway.contracts.resources import Message as MessageResource
 from gateway.db.agents import AGENTS
 from gateway.db.channels import Channel, get_channel
@@ -23,7 +21,6 @@ from gateway.db.contacts import get_contact
 from gateway.db.conversations import Conversation, lock_conversations
 from gateway.db.endpoints import get_endpoint
 from gateway.db.messages import Message, get_message
-from gateway.db.outbox import NewEvent
 from gateway.db.unit_of_work import UnitOfWork
 from gateway.domain import ids
 from gateway.domain.channel import ChannelKind
@@ -42,6 +39,7 @@ from gateway.http.schemas import IS_TEXT, Body, Flag, Reference
 from gateway.messaging.acceptance import Outgoing, accept_message
 from gateway.messaging.contents import contents_of
 from gateway.messaging.resources import message_resource
+from gateway.messaging.thread_ownership import owner_at, set_thread_owner
 
 _CONTENT: TypeAdapter[Content] = TypeAdapter(Content)
 
@@ -182,7 +180,9 @@ async def send(
         author_id=body.author.id,
         takeover=body.takeover,
     )
-    _take_thread(work, place, author_kind, take_thread=body.take_thread)
+    takes = _take_thread(
+        work, place, author_kind, take_thread=body.take_thread, traceparent=traceparent
+    )
     messages = [
         await accept_message(
             work,
@@ -193,6 +193,7 @@ async def send(
                 content=content,
                 enquiry_id=enquiry_id,
                 comment_id=comment_id,
+                take_thread=body.take_thread or takes,
                 traceparent=traceparent,
             ),
         )
@@ -218,7 +219,6 @@ async def _outgoing(work: UnitOfWork, place: Place, body: NewMessage, author: _A
         tag=body.tag,
         reply_to=body.reply_to,
         persona_id=body.persona_id,
-        take_thread=body.take_thread,
     )
 
 
@@ -263,32 +263,22 @@ async def _author(work: UnitOfWork, channel: Channel, author: AuthorSettings) ->
 
 
 def _take_thread(
-    work: UnitOfWork, place: Place, author_kind: AuthorKind, *, take_thread: bool
-) -> None:
+    work: UnitOfWork,
+    place: Place,
+    author_kind: AuthorKind,
+    *,
+    take_thread: bool,
+    traceparent: str | None,
+) -> bool:
+    """Note that the thread is ours from now on, and say whether it has to be taken for that."""
     conversation = place.conversation
-    owner = owner_now(work, conversation)
+    owner = owner_at(conversation, work.now)
     by_agent = author_kind is AuthorKind.AGENT and owner is ThreadOwner.PAGE_INBOX
     by_wish = take_thread and owner in (ThreadOwner.PAGE_INBOX, ThreadOwner.OTHER_APP)
     if not by_agent and not by_wish:
-        return
-    conversation.thread_owner = ThreadOwner.US
-    conversation.thread_owner_since = work.now
-    work.announce(
-        NewEvent(
-            type="gateway.conversation.thread_changed.v1",
-            account_id=conversation.account_id,
-            channel_id=conversation.channel_id,
-            conversation_id=conversation.id,
-            enquiry_id=conversation.enquiry_id,
-            sequence=conversation.take_sequence(),
-            occurred_at=work.now,
-            data={
-                "previous_owner": owner.value,
-                "thread_owner": ThreadOwner.US.value,
-                "since": rfc3339(work.now),
-            },
-        )
-    )
+        return False
+    set_thread_owner(work, conversation, ThreadOwner.US, at=work.now, traceparent=traceparent)
+    return True
 
 
 def _shown(channel: Channel, messages: list[Message]) -> SentMessage:

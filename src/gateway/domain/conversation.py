@@ -12,7 +12,9 @@ HUMAN_AGENT_WINDOW: Final = timedelta(days=7)
 THREAD_OWNERSHIP: Final = timedelta(hours=24)
 # What the inboxes for people call themselves as apps: the Page's, which Meta prints in two ways,
 # and Instagram's.
-INBOX_APPS: Final = frozenset({"263902037430900", "26390203743090", "1217981644879628"})
+PAGE_INBOX_APP: Final = "263902037430900"
+INSTAGRAM_INBOX_APP: Final = "1217981644879628"
+INBOX_APPS: Final = frozenset({PAGE_INBOX_APP, "26390203743090", INSTAGRAM_INBOX_APP})
 WINDOW_CLOSED_SENTENCE: Final = (
     "Sorry, your message can no longer send; the 24-hour message window has lapsed. "
     "Close this enquiry, or wait until the visitor sends a message again."
@@ -69,7 +71,22 @@ def window_at(
 
 
 def thread_owner_at(now: datetime, owner: ThreadOwner, since: datetime | None) -> ThreadOwner:
-    """Return who owns the thread now; ownership falls back to idle after 24 hours."""
-    if owner in (ThreadOwner.US, ThreadOwner.IDLE) or since is None:
+    """Return who owns the thread now; ownership falls back to idle after 24 hours.
+
+    `since` is when the owner last showed.
+    """
+    if owner is ThreadOwner.IDLE or since is None:
         return owner
     return owner if now < since + THREAD_OWNERSHIP else ThreadOwner.IDLE
+
+
+def inbox_of(kind: ChannelKind) -> str:
+    """Return what the inbox for people calls itself as an app."""
+    return INSTAGRAM_INBOX_APP if kind is ChannelKind.INSTAGRAM else PAGE_INBOX_APP
+
+
+def owner_named(app_id: str, *, ours: str | None) -> ThreadOwner:
+    """Return what an app is to a thread: we, an inbox for people, or another."""
+    if app_id == ours:
+        return ThreadOwner.US
+    return ThreadOwner.PAGE_INBOX if app_id in INBOX_APPS else ThreadOwner.OTHER_APP

@@ -12,6 +12,7 @@ from gateway.db.unit_of_work import UnitOfWork
 from gateway.domain import ids
 from gateway.domain.conversation import window_at
 from gateway.domain.message import AuthorKind, Direction, MessageStatus
+from gateway.messaging.thread_ownership import keep_thread
 from gateway.messaging.transitions import announce_message
 
 
@@ -77,6 +78,7 @@ async def accept_message(
         conversation.automation_paused_at, conversation.automatic_at = None, ()
     conversation.last_message_at = work.now
     conversation.last_outbound_at = work.now
+    keep_thread(conversation, at=work.now)
     announce_message(
         work,
         conversation,

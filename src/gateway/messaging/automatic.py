@@ -15,8 +15,9 @@ from gateway.db.messages import Message
 from gateway.db.outbox import NewEvent
 from gateway.db.unit_of_work import UnitOfWork
 from gateway.domain.channel import ChannelStatus, has_window
-from gateway.domain.conversation import ThreadOwner, WindowState, thread_owner_at, window_at
+from gateway.domain.conversation import ThreadOwner, WindowState, window_at
 from gateway.messaging.acceptance import Outgoing, accept_message
+from gateway.messaging.thread_ownership import owner_at
 
 MOST_MESSAGES: Final = 10
 WITHIN: Final = timedelta(seconds=60)
@@ -54,10 +55,7 @@ def may_answer(work: UnitOfWork, conversation: Conversation, channel: Channel) -
         return False
     if not has_window(channel.kind):
         return True
-    owner = thread_owner_at(
-        work.now, ThreadOwner(conversation.thread_owner), conversation.thread_owner_since
-    )
-    if owner in (ThreadOwner.OTHER_APP, ThreadOwner.PAGE_INBOX):
+    if owner_at(conversation, work.now) in (ThreadOwner.OTHER_APP, ThreadOwner.PAGE_INBOX):
         return False
     window = window_at(
         work.now,

@@ -41,6 +41,7 @@ from gateway.meta.sending import (
     action_body,
     message_body,
 )
+from gateway.meta.thread_control import ThreadControl, control_body
 
 # Answers are small; what is longer is cut off, and does not parse then.
 MAX_ANSWER_BYTES: Final = 64 * 1024
@@ -109,8 +110,14 @@ class GraphClient:
         self, access: PageAccess, contact_id: str, *, budget: timedelta
     ) -> Answer:
         """Take a contact's thread from whoever has it; doing so twice does no harm."""
-        body = {"recipient": {"id": contact_id}}
-        return await self._post(access, "take_thread_control", body, budget=budget, wants_mid=False)
+        return await self.control_thread(access, contact_id, ThreadControl("take"), budget=budget)
+
+    async def control_thread(
+        self, access: PageAccess, contact_id: str, control: ThreadControl, *, budget: timedelta
+    ) -> Answer:
+        """Take, pass, request or release a contact's thread; doing so twice does no harm."""
+        body = control_body(control, contact_id)
+        return await self._post(access, control.edge, body, budget=budget, wants_mid=False)
 
     async def read_thread(
         self, access: PageAccess, contact_id: str, *, instagram: bool, budget: timedelta

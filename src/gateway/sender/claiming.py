@@ -21,7 +21,7 @@ from gateway.db.sending import (
 )
 from gateway.db.unit_of_work import UnitOfWork
 from gateway.domain.channel import has_window
-from gateway.domain.conversation import ThreadOwner, thread_owner_at, window_at
+from gateway.domain.conversation import ThreadOwner, window_at
 from gateway.domain.delivery import DeliveryKind, SendError
 from gateway.domain.message import AuthorKind, MessageStatus
 from gateway.domain.verdict import (
@@ -34,6 +34,7 @@ from gateway.domain.verdict import (
     TargetHeld,
     judge_message,
 )
+from gateway.messaging.thread_ownership import owner_at
 from gateway.messaging.transitions import Move, move_messages
 from gateway.sender.attempts import Attempt, Stopped
 
@@ -266,7 +267,5 @@ def _takes_thread(message: Message, scene: _Scene, now: datetime) -> bool:
     """Say whether a message takes the thread: told to, or an agent's when the inbox has it."""
     if message.take_thread:
         return True
-    conversation = scene.conversations[message.conversation_id]
-    owner = ThreadOwner(conversation.thread_owner)
-    owner = thread_owner_at(now, owner, conversation.thread_owner_since)
+    owner = owner_at(scene.conversations[message.conversation_id], now)
     return message.author_kind is AuthorKind.AGENT and owner is ThreadOwner.PAGE_INBOX

@@ -4,14 +4,15 @@ from gateway.db.channels import Channel
 from gateway.db.conversations import Conversation
 from gateway.db.messages import Message
 from gateway.domain import ids
-from gateway.domain.conversation import ThreadOwner
+from gateway.domain.conversation import ThreadOwner, owner_named
 from gateway.domain.message import AuthorKind, Direction, MessageStatus
 from gateway.messaging.settlement import settle_from_echo
+from gateway.messaging.thread_ownership import owner_at
 from gateway.messaging.transitions import announce_message, catch_up_marks
 from routing.enquiry_effects import on_page_inbox_message
 from routing.inbound.arrivals import Arrival
 from routing.inbound.effects.speaking import is_late
-from routing.inbound.effects.thread_owner import owner_before, owner_named, set_thread_owner
+from routing.inbound.effects.thread_owner import note_owner
 from routing.inbound.scene import Scene
 
 
@@ -96,7 +97,7 @@ async def _other_hands(scene: Scene, channel: Channel, arrival: Arrival) -> None
 
 async def _hand_over(scene: Scene, channel: Channel, arrival: Arrival) -> None:
     _, conversation = await scene.meet(channel, arrival)
-    set_thread_owner(scene.work, conversation, _who(conversation, channel, arrival), arrival)
+    note_owner(scene, conversation, _who(conversation, channel, arrival), arrival)
     await on_page_inbox_message(scene.hall, conversation, channel)
 
 
@@ -106,7 +107,7 @@ def _who(conversation: Conversation, channel: Channel, arrival: Arrival) -> Thre
     What calls itself an app may well be a tool that people write with.
     """
     app_id = arrival.event.data.get("app_id")
-    had = owner_before(conversation, arrival)
+    had = owner_at(conversation, arrival.event.occurred_at)
     if app_id is not None and arrival.event.standby and had is ThreadOwner.OTHER_APP:
         return owner_named(app_id, ours=channel.meta_app_id)
     return ThreadOwner.PAGE_INBOX

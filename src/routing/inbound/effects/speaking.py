@@ -9,10 +9,11 @@ from gateway.db.messages import Message
 from gateway.domain import ids
 from gateway.domain.conversation import ThreadOwner
 from gateway.domain.message import AuthorKind, Direction, MessageStatus
+from gateway.messaging.thread_ownership import keep_thread, owner_at
 from gateway.messaging.transitions import announce_message
 from routing.enquiry_effects import on_contact_message
 from routing.inbound.arrivals import Arrival
-from routing.inbound.effects.thread_owner import owner_before, set_thread_owner
+from routing.inbound.effects.thread_owner import note_owner
 from routing.inbound.scene import Scene
 
 # Said elsewhere in the message's row or resource.
@@ -135,12 +136,14 @@ def _note_action(scene: Scene, conversation: Conversation, arrival: Arrival, *, 
     conversation.last_message_at = scene.work.now
     if not late:
         conversation.last_inbound_at = arrival.event.occurred_at
-    owner = owner_before(conversation, arrival)
+    owner = owner_at(conversation, arrival.event.occurred_at)
     if arrival.event.standby:
         # Somebody has it; a person who took it in the Page's inbox may be who.
         inbox = owner is ThreadOwner.PAGE_INBOX
         has_it = ThreadOwner.PAGE_INBOX if inbox else ThreadOwner.OTHER_APP
-        set_thread_owner(scene.work, conversation, has_it, arrival)
+        note_owner(scene, conversation, has_it, arrival)
     elif owner is ThreadOwner.OTHER_APP:
         # What another app owned comes to us again.
-        set_thread_owner(scene.work, conversation, ThreadOwner.US, arrival)
+        note_owner(scene, conversation, ThreadOwner.US, arrival)
+    else:
+        keep_thread(conversation, at=arrival.event.occurred_at)

@@ -1,10 +1,10 @@
 """Who holds the thread at the platform."""
 
 from gateway.db.channels import Channel
-from gateway.domain.conversation import ThreadOwner
+from gateway.domain.conversation import ThreadOwner, owner_named
 from routing.inbound.arrivals import Arrival
 from routing.inbound.effects.passing import pass_on
-from routing.inbound.effects.thread_owner import owner_named, set_thread_owner
+from routing.inbound.effects.thread_owner import note_owner
 from routing.inbound.scene import Scene
 
 
@@ -25,4 +25,4 @@ async def receive_thread_control(scene: Scene, channel: Channel, arrival: Arriva
         )
     else:
         owner = owner_named(new_owner, ours=channel.meta_app_id)
-    set_thread_owner(scene.work, conversation, owner, arrival)
+    note_owner(scene, conversation, owner, arrival)

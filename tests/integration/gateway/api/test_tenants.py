@@ -100,6 +100,7 @@ _BODIES = {
     ("POST", "/v1/enquiries/{enquiry_id}/transfer"): {
         "destination_id": "agt_01kb2x5h8ve0xrn1y2z3a4b5c6"
     },
+    ("POST", "/v1/conversations/{conversation_id}/thread-control"): {"action": "take"},
     ("PATCH", "/v1/contacts/{contact_id}"): {"name": "stolen"},
     ("PATCH", "/v1/agents/{agent_id}"): {"first_name": "stolen"},
     ("PUT", "/v1/agents/{agent_id}/presence"): {"state": "active"},
