@@ -12,7 +12,7 @@ from gateway.db.channels import find_channels, find_owners, get_channel
 from gateway.db.contacts import get_contact, list_contacts
 from gateway.db.conversation_views import get_conversation, list_conversations
 from gateway.db.conversations import lock_conversations
-from gateway.db.dead_letter_views import list_dead_letters
+from gateway.db.dead_letter_views import Wanted, list_dead_letters
 from gateway.db.deliveries import (
     claim,
     find_due,
@@ -302,9 +302,12 @@ async def _drop_day(work: UnitOfWork, place: Place) -> None:
         )
 
 
+_KEPT: Final = maintenance.Kept(inbox=timedelta(days=8))
+
+
 async def _expire(work: UnitOfWork, _place: Place) -> None:
     for table in maintenance.EXPIRING:
-        await maintenance.delete_batch(work, table, inbox_kept=timedelta(days=8))
+        await maintenance.delete_batch(work, table, kept=_KEPT)
 
 
 async def _pages(work: UnitOfWork, place: Place) -> None:
@@ -373,7 +376,11 @@ def _letters(name: str, *, reason: str | None, stage: str | None) -> Operation:
     async def run(work: UnitOfWork, _place: Place) -> None:
         for account in (LARGE, None):
             await list_dead_letters(
-                work.connection, account, reason=reason, stage=stage, before=None, limit=_PAGE
+                work.connection,
+                account,
+                Wanted(reason=reason, stage=stage),
+                before=None,
+                limit=_PAGE,
             )
 
     return Operation("api", f"list dead letters ({name})", run)

@@ -11,6 +11,7 @@ from gateway.api import (
     accounts,
     agents,
     api_keys,
+    audit,
     bots,
     channel_actions,
     channel_icons,
@@ -31,12 +32,12 @@ from gateway.api import (
     messages,
     meta_apps,
     problems,
+    reruns,
     teams,
     thread_control,
 )
 from gateway.api.feed_watch import FeedWatch
 from gateway.api.parts import ApiParts
-from gateway.api.ports import Republisher
 from gateway.db.unit_of_work import Database
 from gateway.http.auth import Authenticator
 from gateway.http.boundary import Boundary
@@ -69,6 +70,8 @@ _RESOURCES: Final = (
     destinations,
     deliveries,
     dead_letters,
+    reruns,
+    audit,
     media,
     media_links,
     events,
@@ -88,7 +91,6 @@ class AppParts:
     tracing: Tracing = field(default_factory=Tracing)
     routers: Sequence[APIRouter] = ()
     feed: FeedWatch = field(default_factory=FeedWatch)
-    republisher: Republisher | None = None
     media: MediaStore | None = None
 
 
@@ -115,7 +117,6 @@ def create_app(settings: Settings, parts: AppParts) -> FastAPI:
     )
     app.state.api = parts.api
     app.state.feed = parts.feed
-    app.state.republisher = parts.republisher
     app.state.media = parts.media
     for module in _RESOURCES:
         app.include_router(module.router)

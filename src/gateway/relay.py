@@ -9,7 +9,8 @@ lock, what is read of a key never has a hole that a later commit fills.
 import asyncio
 from collections import deque
 from collections.abc import Collection, Iterable, Sequence
-from typing import TYPE_CHECKING, Final
+from datetime import datetime
+from typing import Final
 
 import structlog
 from prometheus_client import Counter, Gauge
@@ -22,21 +23,21 @@ from gateway.db.dead_letters import headers_from_json
 from gateway.db.failures import is_transient
 from gateway.db.leases import ShardLeases
 from gateway.db.publishing import (
+    ReturningLetter,
     UncopiedLetter,
     UnpublishedEvent,
+    find_returning,
     find_uncopied,
     find_unpublished,
     give_positions,
     mark_copied,
+    mark_returned,
 )
 from gateway.db.unit_of_work import Database
 from gateway.db.wakeups import Wakeups
 from gateway.domain.shards import DEAD_LETTER_SHARD, shard_of
 from gateway.errors import NotDurableError
 from gateway.points import Point, go_on
-
-if TYPE_CHECKING:
-    from datetime import datetime
 
 _SWEEP_SECONDS: Final = 1.0
 _BATCH: Final = 500
@@ -50,6 +51,7 @@ _GATHER_SECONDS: Final = 0.05
 
 _PUBLISHED = Counter("gateway_relay_published_total", "Events published to Kafka.")
 _COPIED = Counter("gateway_relay_dead_letters_total", "Dead letters copied to Kafka.")
+_PUT_BACK = Counter("gateway_relay_put_back_total", "Dead letters put back on their topics.")
 _LAG = Gauge(
     "gateway_relay_lag_seconds",
     "Age of the oldest event of the last batch when it was published.",
@@ -119,6 +121,7 @@ class Relay:
                 break
         if self._leases.safe(DEAD_LETTER_SHARD):
             await self._copy_dead_letters()
+            await self._put_back_dead_letters()
         return published
 
     async def _gather(self, now: float, published: int) -> None:
@@ -165,6 +168,24 @@ class Relay:
             await mark_copied(work.connection, ids, now=work.now)
         _COPIED.inc(len(letters))
 
+    async def _put_back_dead_letters(self) -> None:
+        """Put records back on their topics; whoever dies in between puts them back twice."""
+        while True:
+            async with self._database.unit_of_work() as work:
+                letters = await find_returning(work.connection, limit=_LETTERS)
+                now = work.now
+            if not letters:
+                return
+            await self._at("before_put_back")
+            await self._producer.produce_all(
+                [_returned(letter, now) for letter in letters], timeout=_PRODUCE_SECONDS
+            )
+            await self._at("before_mark_returned")
+            async with self._database.unit_of_work() as work:
+                ids = [letter.id for letter in letters]
+                await mark_returned(work.connection, ids, now=work.now)
+            _PUT_BACK.inc(len(letters))
+
 
 def _in_order_of_commit(events: Sequence[UnpublishedEvent]) -> list[UnpublishedEvent]:
     """Return events by time, those of one key by their numbers whatever their times say."""
@@ -210,4 +231,15 @@ def _copy(letter: UncopiedLetter) -> NewRecord:
         value=letter.record_value,
         headers=headers,
         timestamp=letter.at,
+    )
+
+
+def _returned(letter: ReturningLetter, now: datetime) -> NewRecord:
+    return NewRecord(
+        topic=letter.topic,
+        key=letter.record_key,
+        value=letter.record_value,
+        headers=headers_from_json(letter.record_headers),
+        timestamp=now,
+        partition=letter.partition,
     )

@@ -4,7 +4,7 @@ The only place where the gateway meets routing, which brings the REST of its own
 """
 
 import asyncio
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable
 from typing import Final
 
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -13,10 +13,7 @@ from gateway.api.feed_watch import FeedWatch
 from gateway.api.parts import ApiParts
 from gateway.asgi import AppParts, create_app
 from gateway.broker.partitioning import partition_of
-from gateway.broker.producer import KafkaProducer
-from gateway.broker.records import NewRecord
 from gateway.broker.topics import Topics
-from gateway.clock import Clock
 from gateway.contracts.topics import INBOUND
 from gateway.errors import NotReadyError
 from gateway.http.guard import Limits
@@ -74,7 +71,6 @@ async def _compose(parts: RoleParts) -> None:
             tracing=parts.tracing,
             routers=ROUTERS,
             feed=feed,
-            republisher=_Republisher(producer, parts.clock),
             media=media,
         ),
     )
@@ -176,26 +172,6 @@ class _InboundPartition:
         if partitions is None:
             raise NotReadyError("The gateway has not reached Kafka yet. Try again in a moment.")
         return partition_of(key.encode(), partitions[INBOUND])
-
-
-class _Republisher:
-    """Puts a record back on its topic."""
-
-    def __init__(self, producer: KafkaProducer, clock: Clock) -> None:
-        self._producer = producer
-        self._clock = clock
-
-    async def republish(
-        self,
-        topic: str,
-        partition: int | None,
-        *,
-        key: bytes | None,
-        value: bytes | None,
-        headers: Sequence[tuple[str, bytes]],
-    ) -> None:
-        record = NewRecord(topic, key, value, headers, self._clock.now(), partition)
-        await self._producer.produce_all([record])
 
 
 def _is_upload(path: str) -> bool:

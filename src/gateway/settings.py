@@ -158,6 +158,13 @@ class Settings(BaseSettings):
     )
     inbox_days: int = Field(default=8, ge=8, description="At least the inbound topic's retention.")
     events_days: int = Field(default=30, ge=1, description="How long the events feed looks back.")
+    audit_days: int = Field(default=365, ge=1, description="How long the audit looks back.")
+    reruns_per_second: int = Field(
+        default=100,
+        ge=1,
+        le=1000,
+        description="How many each redelivery or replay of many does again in a second.",
+    )
 
     # Operations
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(

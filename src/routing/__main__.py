@@ -11,6 +11,7 @@ from gateway.settings import Settings
 from routing.inbound.draining import Drain
 from routing.inbound.transaction import ParkingRules
 from routing.inbound.worker import InboundHandler
+from routing.reruns import Reruns
 from routing.timers import TimerWorker
 
 
@@ -36,12 +37,19 @@ async def _compose(parts: RoleParts) -> None:
     )
     relay = Relay(database, parts.producer(topics), parts.leases("relay"), wakeups=parts.wakeups)
     timers = TimerWorker(database, parts.leases("timers"), parts.wakeups)
-    upkeep = Maintenance(database, inbox_days=settings.inbox_days, events_days=settings.events_days)
+    upkeep = Maintenance(
+        database,
+        inbox_days=settings.inbox_days,
+        events_days=settings.events_days,
+        audit_days=settings.audit_days,
+    )
+    reruns = Reruns(database, per_second=settings.reruns_per_second)
     lifecycle.on_drain("consumer", consumer.stop)
     lifecycle.supervise("consumer", consumer.run)
     lifecycle.supervise("relay", relay.run)
     lifecycle.supervise("timers", timers.run)
     lifecycle.supervise("parked", Drain(database, topic=INBOUND, rules=rules).run)
+    lifecycle.supervise("reruns", reruns.run)
     lifecycle.supervise("maintenance", upkeep.run)
 
 

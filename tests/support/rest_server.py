@@ -6,7 +6,6 @@ how Python itself runs, as some do with the depth of the stack, cannot reach it 
 
 import asyncio
 import sys
-from typing import Any
 
 import httpx
 import structlog
@@ -45,7 +44,6 @@ async def _serve(database_url: str, directory: str) -> None:
     engine = create_engine(database_url, pool_size=10, max_overflow=5, application_name="test")
     database = Database(engine, clock=FakeClock(), keyring=KeyRing({"a": bytes(32)}))
     client = httpx.AsyncClient()
-    unused: Any = None
     app = create_app(
         Settings(gateway_admin_key=SecretStr(ADMIN_KEY), api_rate_limit_per_minute=0),
         AppParts(
@@ -64,7 +62,6 @@ async def _serve(database_url: str, directory: str) -> None:
             ),
             routers=(routing_api.router,),
             media=MediaStore.at("", data_dir=directory),
-            republisher=unused,
         ),
     )
     server = HttpServer(app, host="127.0.0.1", port=0)

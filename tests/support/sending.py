@@ -103,9 +103,10 @@ class Call:
         return (self.attempt.delivery.payload or {}).get("action")
 
     def answer(self, outcome: Outcome, *, status: int | None = 200, slow: bool = False) -> None:
-        self._answer.set_result(
-            Answer(outcome=outcome, status=status, milliseconds=7, body="…", slow=slow)
-        )
+        self.reply(Answer(outcome=outcome, status=status, milliseconds=7, body="…", slow=slow))
+
+    def reply(self, answer: Answer) -> None:
+        self._answer.set_result(answer)
 
     async def wait(self) -> Answer:
         return await self._answer

@@ -3,20 +3,18 @@
 import base64
 from typing import Annotated, Final
 
-from fastapi import APIRouter, Query, Request
-from pydantic import Field
+from fastapi import APIRouter, Query
+from pydantic import AwareDatetime, Field
 
-from gateway.api.deliveries import redeliver_now
-from gateway.api.ports import Republisher
+from gateway.db.audit import write_audit
 from gateway.db.dead_letter_views import (
     DeadLetter,
+    Wanted,
     delete_dead_letter,
     get_dead_letter,
     list_dead_letters,
-    mark_redelivered,
 )
-from gateway.db.dead_letters import headers_from_json
-from gateway.errors import ConflictError, NotFoundError
+from gateway.errors import NotFoundError
 from gateway.http.pagination import Paging
 from gateway.http.routes import (
     READ_OR_INSTANCE,
@@ -24,10 +22,10 @@ from gateway.http.routes import (
     Caller,
     GatewayRoute,
     Glances,
-    Outside,
     Work,
 )
 from gateway.http.schemas import Moment, Page, Resource
+from gateway.messaging.redelivery import Asker, redeliver_letter
 
 router = APIRouter(prefix="/v1/dead-letters", tags=["Dead letters"], route_class=GatewayRoute)
 
@@ -67,6 +65,18 @@ async def read_dead_letters(
         str | None, Query(max_length=100, description="Only for this reason.")
     ] = None,
     stage: Annotated[str | None, Query(max_length=100, description="Only of this stage.")] = None,
+    begins: Annotated[
+        AwareDatetime | None, Query(alias="from", description="Only set aside then or later.")
+    ] = None,
+    ends: Annotated[
+        AwareDatetime | None, Query(alias="to", description="Only set aside earlier.")
+    ] = None,
+    redelivered: Annotated[
+        bool | None, Query(description="Only those that were done again, or were not.")
+    ] = None,
+    endpoint_id: Annotated[
+        str | None, Query(max_length=100, description="Only deliveries to this endpoint.")
+    ] = None,
 ) -> Page[DeadLetterResource]:
     """Return what was set aside, the newest first.
 
@@ -77,8 +87,14 @@ async def read_dead_letters(
         letters = await list_dead_letters(
             work.connection,
             caller.account_id,
-            reason=reason,
-            stage=stage,
+            Wanted(
+                reason=reason,
+                stage=stage,
+                endpoint_id=endpoint_id,
+                since=begins,
+                until=ends,
+                redelivered=redelivered,
+            ),
             before=None if place is None else place[0],
             limit=paging.limit + 1,
         )
@@ -100,21 +116,18 @@ async def read_dead_letter(dead_letter_id: str, caller: Caller, work: Work) -> D
     summary="Do a dead letter again",
 )
 async def redeliver_dead_letter(
-    dead_letter_id: str, request: Request, caller: Caller, outside: Outside
+    dead_letter_id: str, caller: Caller, work: Work
 ) -> DeadLetterResource:
-    """Put a record back on its topic, or have a delivery attempted again.
+    """Put a record back on its topic, have a delivery attempted again or a timer fire.
 
-    A record that has had its effect meanwhile has no second one.
+    A record is back a moment later: `redelivered_at` says when. One that has had its effect
+    meanwhile has no second one.
     """
     account_id = caller.account_id
-    async with outside.glance() as work:
-        letter = _existing(await get_dead_letter(work.connection, account_id, dead_letter_id))
-    if letter.delivery_id is None:
-        await _republish(request.app.state.republisher, letter)
-    work = await outside.effect()
-    if letter.delivery_id is not None and letter.account_id is not None:
-        await redeliver_now(work, letter.account_id, letter.delivery_id)
-    await mark_redelivered(work.connection, account_id, dead_letter_id, now=work.now)
+    letter = _existing(
+        await get_dead_letter(work.connection, account_id, dead_letter_id, lock=True)
+    )
+    await redeliver_letter(work, Asker(account_id=account_id, actor=caller.key_id), letter)
     after = await get_dead_letter(work.connection, account_id, dead_letter_id)
     return _resource(_existing(after))
 
@@ -127,20 +140,11 @@ async def redeliver_dead_letter(
 )
 async def forget_dead_letter(dead_letter_id: str, caller: Caller, work: Work) -> None:
     """Forget what was set aside; its copy on the topic stays until that ages out."""
-    if not await delete_dead_letter(work.connection, caller.account_id, dead_letter_id):
+    account_id = caller.account_id
+    if not await delete_dead_letter(work.connection, account_id, dead_letter_id):
         raise NotFoundError("There is no such dead letter.")
-
-
-async def _republish(republisher: Republisher, letter: DeadLetter) -> None:
-    if letter.topic is None or letter.record_value is None:
-        raise ConflictError("There is nothing in it that could be done again.")
-    await republisher.republish(
-        letter.topic,
-        letter.partition,
-        key=letter.record_key,
-        value=letter.record_value,
-        headers=headers_from_json(letter.record_headers),
-    )
+    asker = Asker(account_id=account_id, actor=caller.key_id)
+    await write_audit(work.connection, [asker.entry(work, "dead_letter.forgotten", dead_letter_id)])
 
 
 def _existing(letter: DeadLetter | None) -> DeadLetter:

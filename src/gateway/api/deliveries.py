@@ -1,7 +1,7 @@
 """Deliveries: the duty to get one thing to one target, and each attempt at it."""
 
 from collections.abc import Sequence
-from typing import Annotated, Final, Literal
+from typing import Annotated, Literal
 
 from fastapi import APIRouter, Query
 from pydantic import Field
@@ -10,17 +10,15 @@ from gateway.db.delivery_views import (
     SHOWN_AS,
     AttemptView,
     DeliveryView,
-    do_again,
-    do_at_once,
     find_attempts,
     get_delivery,
 )
-from gateway.db.endpoints import get_endpoint
 from gateway.db.unit_of_work import UnitOfWork
-from gateway.domain.delivery import DeliveryKind, DeliveryStatus
-from gateway.errors import ConflictError, IllegalTransitionError, NotFoundError
-from gateway.http.routes import READ, WRITE, AccountId, GatewayRoute, Work
+from gateway.domain.delivery import DeliveryStatus
+from gateway.errors import NotFoundError
+from gateway.http.routes import READ, WRITE, AccountId, Caller, GatewayRoute, Work
 from gateway.http.schemas import Moment, Resource
+from gateway.messaging.redelivery import Asker, redeliver_one
 
 router = APIRouter(prefix="/v1/deliveries", tags=["Deliveries"], route_class=GatewayRoute)
 
@@ -28,7 +26,6 @@ ShownStatus = Literal["pending", "delivered", "failed", "cancelled"]
 DeliveryStatusFilter = Annotated[
     ShownStatus | None, Query(description="Only those of this status.")
 ]
-_SETTLED: Final = (DeliveryStatus.DELIVERED, DeliveryStatus.FAILED, DeliveryStatus.CANCELLED)
 
 
 class AttemptResource(Resource):
@@ -64,41 +61,19 @@ async def read_delivery(delivery_id: str, account_id: AccountId, work: Work) -> 
 
 
 @router.post("/{delivery_id}/redeliver", status_code=202, dependencies=[WRITE])
-async def redeliver(delivery_id: str, account_id: AccountId, work: Work) -> DeliveryResource:
+async def redeliver(
+    delivery_id: str, caller: Caller, account_id: AccountId, work: Work
+) -> DeliveryResource:
     """Deliver an event again, or have the next attempt at it now.
 
-    It goes beside its lane, so `sequence` may be lower than what the endpoint got meanwhile.
+    It goes beside its lane, so `sequence` may be lower than what the endpoint got meanwhile. Its
+    schedule begins anew.
     """
-    return await redeliver_now(work, account_id, delivery_id)
-
-
-async def redeliver_now(work: UnitOfWork, account_id: str, delivery_id: str) -> DeliveryResource:
-    """Deliver an event again and return its delivery.
-
-    Raises:
-        NotFoundError: There is no such delivery.
-        ConflictError: It cannot be done again.
-    """
-    delivery = await _existing(work, account_id, delivery_id, lock=True)
-    if delivery.kind is not DeliveryKind.EVENT:
-        raise ConflictError("Messages are sent again by POST /v1/messages/{id}/resend.")
-    endpoint = await get_endpoint(work.connection, account_id, delivery.target_id)
-    if endpoint is None:
-        raise ConflictError("The endpoint has been deleted.")
-    if delivery.event_type is None:
-        raise ConflictError("The event is not kept any more.")
-    if delivery.status in _SETTLED:
-        held = endpoint.status != "active"
-        await do_again(work.connection, account_id, delivery_id, now=work.now, held=held)
-    elif delivery.status is DeliveryStatus.PENDING:
-        await do_at_once(work.connection, account_id, delivery_id, now=work.now)
-    else:
-        raise IllegalTransitionError(
-            "An attempt is under way.", extra={"state": "pending", "allowed": []}
-        )
-    work.wake("sender", [delivery.shard])
-    delivery = await _existing(work, account_id, delivery_id)
-    (shown,) = await shown_deliveries(work, account_id, [delivery])
+    asker = Asker(account_id=account_id, actor=caller.key_id)
+    await redeliver_one(work, asker, delivery_id)
+    (shown,) = await shown_deliveries(
+        work, account_id, [await _existing(work, account_id, delivery_id)]
+    )
     return shown
 
 
@@ -115,10 +90,8 @@ def attempt_resource(attempt: AttemptView) -> AttemptResource:
     return AttemptResource(at=attempt.at, status=attempt.status, ms=attempt.ms, body=attempt.body)
 
 
-async def _existing(
-    work: UnitOfWork, account_id: str, delivery_id: str, *, lock: bool = False
-) -> DeliveryView:
-    delivery = await get_delivery(work.connection, account_id, delivery_id, lock=lock)
+async def _existing(work: UnitOfWork, account_id: str, delivery_id: str) -> DeliveryView:
+    delivery = await get_delivery(work.connection, account_id, delivery_id)
     if delivery is None:
         raise NotFoundError("There is no such delivery.")
     return delivery

@@ -1,9 +1,9 @@
 """What the resources need from parts that they may not import; `gateway.asgi` fills them.
 
-`routing` implements the first three; the others know Kafka.
+`routing` implements the first three; the last one knows Kafka.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any, Protocol
 
 from gateway.db.channels import Channel
@@ -97,25 +97,5 @@ class PartitionOf(Protocol):
 
         Raises:
             NotReadyError: The topic has not been made yet.
-        """
-        ...
-
-
-class Republisher(Protocol):
-    """Puts a record back on its topic."""
-
-    async def republish(
-        self,
-        topic: str,
-        partition: int | None,
-        *,
-        key: bytes | None,
-        value: bytes | None,
-        headers: Sequence[tuple[str, bytes]],
-    ) -> None:
-        """Return once the record is durable.
-
-        Raises:
-            NotDurableError: It could not be made durable in time.
         """
         ...

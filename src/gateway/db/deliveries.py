@@ -69,6 +69,7 @@ class Delivery:
     held_at: datetime | None
     deadline_at: datetime | None
     attempt: int
+    attempts_before: int | None
     first_attempt_at: datetime | None
     epoch: int | None
     call_started_at: datetime | None

@@ -1,4 +1,4 @@
-"""Deliveries as people look at them, and do them again."""
+"""Deliveries as people look at them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -60,7 +60,6 @@ _SELECT: Final = """
     WHERE d.account_id = :account_id
 """
 _GET: Final = text(f"{_SELECT} AND d.id = :id AND d.kind <> 'action'")
-_LOCK: Final = text(f"{_SELECT} AND d.id = :id AND d.kind <> 'action' FOR UPDATE OF d")
 # The newest of each state, of which the newest of all: each is the end of a part of an index.
 _OF_TARGET: Final = text(
     f"""
@@ -94,30 +93,13 @@ _ATTEMPTS_OF_MESSAGE: Final = text(
     ORDER BY d.ordinal, a.attempt
     """
 )
-# Beside its lane: what came after it has gone on already.
-_AGAIN: Final = text(
-    """
-    UPDATE deliveries SET status = 'pending', ready = true, holds_lane = false, settled_at = NULL,
-      due_at = :due_at, held_at = CASE WHEN CAST(:due_at AS timestamptz) IS NULL
-        THEN CAST(:now AS timestamptz) END
-    WHERE account_id = :account_id AND id = :id
-    """
-)
-_AT_ONCE: Final = text(
-    """
-    UPDATE deliveries SET due_at = :now
-    WHERE account_id = :account_id AND id = :id AND due_at > :now
-    """
-)
 
 
 async def get_delivery(
-    connection: AsyncConnection, account_id: str, delivery_id: str, *, lock: bool = False
+    connection: AsyncConnection, account_id: str, delivery_id: str
 ) -> DeliveryView | None:
     """Return a delivery of an account that carries a message or an event."""
-    rows = await connection.execute(
-        _LOCK if lock else _GET, {"account_id": account_id, "id": delivery_id}
-    )
+    rows = await connection.execute(_GET, {"account_id": account_id, "id": delivery_id})
     row = rows.mappings().one_or_none()
     return None if row is None else _view(row)
 
@@ -178,33 +160,6 @@ async def find_attempts_of_message(
         _ATTEMPTS_OF_MESSAGE, {"account_id": account_id, "message_id": message_id}
     )
     return [AttemptView(**row) for row in rows.mappings()]
-
-
-async def do_again(
-    connection: AsyncConnection,
-    account_id: str,
-    delivery_id: str,
-    *,
-    now: datetime,
-    held: bool,
-) -> None:
-    """Make a settled delivery pending again; held, it waits for its target."""
-    await connection.execute(
-        _AGAIN,
-        {
-            "account_id": account_id,
-            "id": delivery_id,
-            "now": now,
-            "due_at": None if held else now,
-        },
-    )
-
-
-async def do_at_once(
-    connection: AsyncConnection, account_id: str, delivery_id: str, *, now: datetime
-) -> None:
-    """Let a delivery that waits for its next attempt have it now."""
-    await connection.execute(_AT_ONCE, {"account_id": account_id, "id": delivery_id, "now": now})
 
 
 def _view(row: Any) -> DeliveryView:  # noqa: ANN401 - a row

@@ -1,6 +1,6 @@
 """The inbox: which events have had their effect, by id, for eight days."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
 from typing import Final
 
@@ -16,6 +16,7 @@ _INSERT: Final = text(
     ON CONFLICT DO NOTHING
     """
 )
+_FORGET: Final = text("DELETE FROM inbox WHERE event_id = ANY(:ids)")
 
 
 class SeenMeanwhileError(Exception):
@@ -43,3 +44,9 @@ async def remember_seen(
     )
     if result.rowcount != len(hashes):
         raise SeenMeanwhileError
+
+
+async def forget_seen(connection: AsyncConnection, event_ids: Collection[str]) -> None:
+    """Let events have their effect that were set aside without one."""
+    if event_ids:
+        await connection.execute(_FORGET, {"ids": list(event_ids)})

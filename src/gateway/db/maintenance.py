@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Final
 
@@ -40,25 +41,37 @@ _IN_USE: Final = """
                    AND d.status IN ('pending', 'sending', 'uncertain')
                    AND d.event_created_at >= :start AND d.event_created_at < :end)
         OR EXISTS (SELECT 1 FROM dead_letters l
-                   WHERE l.event_created_at >= :start AND l.event_created_at < :end)
+                   WHERE l.event_created_at >= :start AND l.event_created_at < :end
+                   AND l.redelivered_at IS NULL)
 """
 EXPIRING: Final = {
     "inbox": "received_at < :inbox",
     "pending_marks": "expires_at < :now",
     "idempotency_keys": "created_at < :keys",
+    "audit_entries": "at < :audit",
     "processes": "seen_at < clock_timestamp() - CAST(:silent AS interval)",
 }
 # One process at a time; the others find nothing to do.
 _ALONE: Final = text("SELECT pg_try_advisory_xact_lock(7203554862)")
 
 
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """How long rows are kept."""
+
+    inbox: timedelta
+    audit: timedelta = timedelta(days=365)
+
+
 class Maintenance:
     """What every routing process offers to do, one of them at a time."""
 
-    def __init__(self, database: Database, *, inbox_days: int, events_days: int) -> None:
-        """Take how many days ids of events, and events, are kept."""
+    def __init__(
+        self, database: Database, *, inbox_days: int, events_days: int, audit_days: int = 365
+    ) -> None:
+        """Take how many days ids of events, events, and entries of the audit are kept."""
         self._database = database
-        self._inbox_kept = timedelta(days=inbox_days)
+        self._kept = Kept(inbox=timedelta(days=inbox_days), audit=timedelta(days=audit_days))
         self._events_kept = timedelta(days=events_days)
 
     async def run(self) -> None:
@@ -94,7 +107,7 @@ class Maintenance:
                 async with self._database.unit_of_work() as work:
                     if not (await work.connection.execute(_ALONE)).scalar_one():
                         return
-                    deleted = await delete_batch(work, table, inbox_kept=self._inbox_kept)
+                    deleted = await delete_batch(work, table, kept=self._kept)
                 _DELETED.labels(table=table).inc(deleted)
                 if deleted < _BATCH:
                     break
@@ -127,11 +140,12 @@ async def is_day_in_use(connection: AsyncConnection, day: date) -> bool:
     return bool((await connection.execute(statement, parameters)).scalar_one())
 
 
-async def delete_batch(work: UnitOfWork, table: str, *, inbox_kept: timedelta) -> int:
+async def delete_batch(work: UnitOfWork, table: str, *, kept: Kept) -> int:
     """Delete some rows of one of the `EXPIRING` tables, and return how many there were."""
     condition = EXPIRING[table]
     moments = {
-        "inbox": work.now - inbox_kept,
+        "inbox": work.now - kept.inbox,
+        "audit": work.now - kept.audit,
         "now": work.now,
         "keys": work.now - KEPT_FOR,
         "silent": _PROCESSES_KEPT,

@@ -10,9 +10,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.contracts.moments import rfc3339
 from gateway.db.rows import as_json
+from gateway.db.subscriptions import Subscription, find_subscriptions
 from gateway.domain import ids
 from gateway.domain.shards import shard_of
-from gateway.domain.subscription import wants
 
 
 @dataclass(slots=True)
@@ -102,17 +102,6 @@ _TAKE_ACCOUNT_SEQUENCE = text(
     "UPDATE accounts SET next_seq = next_seq + :count WHERE id = :account_id RETURNING next_seq"
 )
 
-_SUBSCRIPTIONS = text(
-    """
-    SELECT e.account_id, e.id, e.event_types, e.channel_ids, e.ordering, e.status,
-           ARRAY(SELECT c.id FROM channels c WHERE c.account_id = e.account_id
-                 AND c.link ->> 'mode' = 'external_endpoint' AND c.link ->> 'endpoint_id' = e.id)
-             AS linked_channel_ids
-    FROM endpoints e
-    WHERE e.account_id = ANY(:account_ids) AND e.deleted_at IS NULL
-    """
-)
-
 
 async def write_events(
     connection: AsyncConnection, events: Sequence[NewEvent], *, now: datetime
@@ -124,8 +113,7 @@ async def write_events(
     events = _in_order(events)
     rows = [_event_row(event, now) for event in events]
     await connection.execute(_INSERT_EVENTS, {"rows": as_json(rows)})
-    account_ids = list({event.account_id for event in events})
-    subscribed = (await connection.execute(_SUBSCRIPTIONS, {"account_ids": account_ids})).all()
+    subscribed = await find_subscriptions(connection, {event.account_id for event in events})
     return [
         _event_delivery(event, endpoint, now)
         for event in events
@@ -144,19 +132,10 @@ async def write_deliveries(
     await connection.execute(_INSERT_DELIVERIES, {"rows": as_json(rows)})
 
 
-def _gets(endpoint: Any, event: NewEvent) -> bool:  # noqa: ANN401 - a row
+def _gets(endpoint: Subscription, event: NewEvent) -> bool:
     if event.only_to is not None:
-        return bool(endpoint.id == event.only_to)
-    return (
-        endpoint.id in event.also_to
-        or event.channel_id in endpoint.linked_channel_ids
-        or wants(
-            event.type,
-            event.channel_id,
-            event_types=endpoint.event_types,
-            channel_ids=endpoint.channel_ids,
-        )
-    )
+        return endpoint.id == event.only_to
+    return endpoint.id in event.also_to or endpoint.wants(event.type, event.channel_id)
 
 
 def _in_order(events: Sequence[NewEvent]) -> list[NewEvent]:
@@ -206,7 +185,7 @@ def _event_row(event: NewEvent, now: datetime) -> dict[str, Any]:
     }
 
 
-def _event_delivery(event: NewEvent, endpoint: Any, now: datetime) -> NewDelivery:  # noqa: ANN401 - a row
+def _event_delivery(event: NewEvent, endpoint: Subscription, now: datetime) -> NewDelivery:
     delivery = NewDelivery(
         account_id=event.account_id,
         target_kind="endpoint",
@@ -220,13 +199,7 @@ def _event_delivery(event: NewEvent, endpoint: Any, now: datetime) -> NewDeliver
         event_created_at=now,
         traceparent=event.traceparent,
     )
-    match endpoint.ordering:
-        case "conversation":
-            delivery.lane = event.key
-        case "endpoint":
-            delivery.lane = endpoint.id
-        case _:
-            delivery.lane = delivery.id
+    delivery.lane = endpoint.lane_of(event.key, delivery.id)
     return delivery
 
 

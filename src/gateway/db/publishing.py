@@ -88,6 +88,18 @@ class UncopiedLetter:
     record_value: bytes | None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReturningLetter:
+    """A dead letter whose record is asked to be back on its topic."""
+
+    id: str
+    topic: str
+    partition: int | None
+    record_key: bytes | None
+    record_headers: dict[str, str]
+    record_value: bytes
+
+
 COLUMNS: Final = (
     "created_at, id, account_id, channel_id, conversation_id, enquiry_id, type, key, sequence, "
     "source, subject, occurred_at, traceparent, data, position"
@@ -139,6 +151,16 @@ _UNCOPIED: Final = text(
     FROM dead_letters WHERE published_at IS NULL ORDER BY id LIMIT :limit
     """
 )
+# In the order in which they were set aside, as far as they were asked for together.
+_RETURNING: Final = text(
+    """
+    SELECT id, topic, partition, record_key, record_headers, record_value
+    FROM dead_letters WHERE put_back_at IS NOT NULL ORDER BY put_back_at, id LIMIT :limit
+    """
+)
+_RETURNED: Final = text(
+    "UPDATE dead_letters SET put_back_at = NULL, redelivered_at = :now WHERE id = ANY(:ids)"
+)
 _COPIED: Final = text("UPDATE dead_letters SET published_at = :now WHERE id = ANY(:ids)")
 
 
@@ -184,3 +206,16 @@ async def mark_copied(
 ) -> None:
     """Note that dead letters are on their topic."""
     await connection.execute(_COPIED, {"ids": list(letter_ids), "now": now})
+
+
+async def find_returning(connection: AsyncConnection, *, limit: int) -> list[ReturningLetter]:
+    """Return dead letters whose records are to be put back on their topics, in order."""
+    rows = await connection.execute(_RETURNING, {"limit": limit})
+    return [ReturningLetter(**row) for row in rows.mappings()]
+
+
+async def mark_returned(
+    connection: AsyncConnection, letter_ids: Sequence[str], *, now: datetime
+) -> None:
+    """Note that the records of dead letters are back on their topics."""
+    await connection.execute(_RETURNED, {"ids": list(letter_ids), "now": now})

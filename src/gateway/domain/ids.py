@@ -32,6 +32,8 @@ MEDIA: Final = "med"
 DEAD_LETTER: Final = "dlt"
 TIMER: Final = "tmr"
 OFFER: Final = "off"
+RERUN: Final = "rrn"
+AUDIT_ENTRY: Final = "aud"
 
 _EVENT_NAMESPACE: Final = uuid.UUID("6f0e7a5c-6f3f-5b0e-9a64-3c2b1f8d7e90").bytes
 _SUFFIX: Final = re.compile(r"[0-7][0-9a-hjkmnp-tv-z]{25}")

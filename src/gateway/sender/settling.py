@@ -145,7 +145,8 @@ class Settlement:
         if _stands(row, ended.attempt.delivery, outcome):
             verdict = self._judge(work.now, ended.attempt, outcome, row, conversation)
             _apply(work, row, verdict, message, conversation, sheet, ended.attempt)
-            if ended.answer.spoken:
+            # Who hears of the past does not speak to people of it.
+            if ended.answer.spoken and row.attempts_before is None:
                 sheet.answers.append(answer_timer(row, ended.answer.spoken, at=work.now))
 
     def _judge(
@@ -172,7 +173,8 @@ class Settlement:
             case DeliveryKind.EVENT:
                 return settle_event(
                     outcome,
-                    attempt=row.attempt,
+                    # What was asked for again has the whole schedule again.
+                    attempt=row.attempt - (row.attempts_before or 0),
                     now=now,
                     schedule=self.schedule,
                     chance=self.chance,

@@ -43,7 +43,7 @@ def change_row(row: Delivery, verdict: Written, attempt: Attempt | None, *, now:
             _let_lane_go(row, attempt, now=now)
         case Untried():
             row.status, row.due_at, row.attempt = DeliveryStatus.PENDING, now, row.attempt - 1
-            if row.attempt == 0:
+            if row.attempt == (row.attempts_before or 0):
                 row.first_attempt_at = None
         case _:
             row.status, row.holds_lane, row.settled_at = _ENDS[type(verdict)], False, now

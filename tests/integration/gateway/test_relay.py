@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from tests.support.broker import InMemoryBroker
 from tests.support.clock import FakeClock
 
+from gateway.db.dead_letter_views import put_back
 from gateway.db.dead_letters import SetAside, set_aside
 from gateway.db.engine import create_engine
 from gateway.db.outbox import NewEvent
@@ -214,6 +215,45 @@ async def test_a_dead_letter_is_copied_once_with_its_reason(stage: Stage) -> Non
         b"5",
     )
     assert headers["odd"] == b"\xff"
+
+
+async def test_records_that_are_asked_back_are_put_back_in_order_and_once_more_after_a_death(
+    stage: Stage,
+) -> None:
+    letters = [
+        SetAside(
+            reason="poison",
+            stage="routing",
+            topic="gateway.inbound.v1",
+            partition=0,
+            key=b"key",
+            headers=[("ce_id", b"evt_1"), ("odd", b"\xff")],
+            value=str(n).encode(),
+        )
+        for n in range(60)
+    ]
+    async with stage.database.unit_of_work() as work:
+        await set_aside(work, letters)
+        await put_back(work.connection, [letter.id for letter in letters], now=work.now)
+
+    async def dies(point: str) -> None:
+        if point == "before_mark_returned":
+            raise Killed
+
+    with pytest.raises(Killed):
+        await stage.relay(at=dies).publish()
+    await stage.relay().publish()
+    await stage.relay().publish()
+    records = stage.broker.records("gateway.inbound.v1")
+    values = [int(record.value) for record in records]
+    assert values == [*range(50), *range(60)]
+    assert records[0].key == b"key"
+    assert dict(records[0].headers) == {"ce_id": b"evt_1", "odd": b"\xff"}
+    async with stage.engine.connect() as connection:
+        rows = await connection.execute(
+            text("SELECT count(*) FROM dead_letters WHERE redelivered_at IS NOT NULL")
+        )
+        assert rows.scalar_one() == 60
 
 
 async def test_what_no_wake_up_named_is_found_however_busy_other_shards_are(

@@ -1,6 +1,12 @@
 """Every table, by the part of the product that it belongs to."""
 
-from gateway.db.tables.accounts import accounts, api_keys, feed_counters, idempotency_keys
+from gateway.db.tables.accounts import (
+    accounts,
+    api_keys,
+    audit_entries,
+    feed_counters,
+    idempotency_keys,
+)
 from gateway.db.tables.base import metadata
 from gateway.db.tables.channels import (
     agents,
@@ -21,7 +27,7 @@ from gateway.db.tables.conversations import (
     timeline_entries,
 )
 from gateway.db.tables.destinations import bot_versions, bots, departments, teams, turns
-from gateway.db.tables.events import dead_letters, deliveries, delivery_attempts, events
+from gateway.db.tables.events import dead_letters, deliveries, delivery_attempts, events, reruns
 from gateway.db.tables.reports import enquiry_figures
 from gateway.db.tables.work import (
     inbox,
@@ -39,6 +45,7 @@ __all__ = [
     "accounts",
     "agents",
     "api_keys",
+    "audit_entries",
     "bot_versions",
     "bots",
     "channel_icons",
@@ -67,6 +74,7 @@ __all__ = [
     "pending_marks",
     "processes",
     "product_clock",
+    "reruns",
     "secret_versions",
     "shards",
     "teams",

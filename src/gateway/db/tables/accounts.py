@@ -1,4 +1,4 @@
-"""Accounts, their API keys, and the answers kept for idempotency keys."""
+"""Accounts, their API keys, who asked for what, and the answers kept for idempotency keys."""
 
 from sqlalchemy import (
     BigInteger,
@@ -75,4 +75,21 @@ feed_counters = Table(
     id_column("account_id", primary_key=True),
     Column("next_position", BigInteger, nullable=False, server_default="1"),
     ForeignKeyConstraint(["account_id"], ["accounts.id"]),
+)
+
+# Who had something done again, by hand or in bulk.
+audit_entries = Table(
+    "audit_entries",
+    metadata,
+    id_column(primary_key=True),
+    # None: the instance's.
+    id_column("account_id", nullable=True),
+    moment("at"),
+    # The id of an API key, or `admin`.
+    Column("actor", Text, nullable=False),
+    Column("action", Text, nullable=False),
+    id_column("subject_id"),
+    document("details", default="{}"),
+    Index("ix_audit_entries_account_id_id", "account_id", "id"),
+    Index("ix_audit_entries_at", "at"),
 )

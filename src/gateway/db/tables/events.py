@@ -62,8 +62,8 @@ deliveries = Table(
     id_column("target_id"),
     # What must leave one after another: the conversation, the endpoint, or this delivery alone.
     id_column("lane"),
-    # Place in the lane.
-    Column("ordinal", BigInteger, Identity(always=True), nullable=False),
+    # Place in the lane; what is asked for again goes to its end.
+    Column("ordinal", BigInteger, Identity(), nullable=False),
     Column("kind", Text, nullable=False),
     id_column("channel_id", nullable=True),
     id_column("conversation_id", nullable=True),
@@ -84,6 +84,8 @@ deliveries = Table(
     moment("held_at", nullable=True),
     moment("deadline_at", nullable=True),
     Column("attempt", Integer, nullable=False, server_default="0"),
+    # How many attempts it had had when it was asked for again; null where it never was.
+    Column("attempts_before", Integer),
     moment("first_attempt_at", nullable=True),
     # Fencing: which owner of the shard started the call that may be in flight, and until when.
     Column("epoch", BigInteger),
@@ -148,10 +150,12 @@ deliveries = Table(
         "message_id",
         postgresql_where=text("message_id IS NOT NULL"),
     ),
+    # One delivery an event and endpoint.
     Index(
-        "ix_deliveries_event",
+        "uq_deliveries_event",
         "event_id",
         "target_id",
+        unique=True,
         postgresql_where=text("event_id IS NOT NULL"),
     ),
     # Which days of events are still needed.
@@ -201,6 +205,8 @@ dead_letters = Table(
     id_column("contact_id", nullable=True),
     moment("at"),
     moment("published_at", nullable=True),
+    # Since when its record waits to be put back on its topic; null where it does not.
+    moment("put_back_at", nullable=True),
     moment("redelivered_at", nullable=True),
     Index("ix_dead_letters_account_id_id", "account_id", "id"),
     Index("ix_dead_letters_reason", "account_id", "reason", "id"),
@@ -211,4 +217,36 @@ dead_letters = Table(
         postgresql_where=text("event_created_at IS NOT NULL"),
     ),
     Index("ix_dead_letters_unpublished", "id", postgresql_where=text("published_at IS NULL")),
+    Index(
+        "ix_dead_letters_put_back",
+        "put_back_at",
+        "id",
+        postgresql_where=text("put_back_at IS NOT NULL"),
+    ),
+)
+
+# Redeliveries and replays of many, done in the background, a part at a time.
+reruns = Table(
+    "reruns",
+    metadata,
+    id_column(primary_key=True),
+    # None: the instance administrator's.
+    id_column("account_id", nullable=True),
+    Column("kind", Text, nullable=False),
+    id_column("endpoint_id", nullable=True),
+    # What was asked for, and by whose key.
+    document("filter"),
+    Column("actor", Text, nullable=False),
+    Column("status", Text, nullable=False, server_default="running"),
+    # How far it has come: the position of an event, or the id of a delivery or a dead letter.
+    Column("place", Text),
+    Column("redelivered", BigInteger, nullable=False, server_default="0"),
+    Column("passed_over", BigInteger, nullable=False, server_default="0"),
+    moment("next_at"),
+    moment("created_at"),
+    moment("finished_at", nullable=True),
+    one_of("kind", "dead_letters", "deliveries", "events"),
+    one_of("status", "running", "finished", "cancelled", "failed"),
+    Index("ix_reruns_running", "next_at", postgresql_where=text("status = 'running'")),
+    Index("ix_reruns_account_id_id", "account_id", "id"),
 )

@@ -1,14 +1,11 @@
 """Dead letters by REST: whose they are, and doing them again."""
 
+import json
+
+import pytest
+
 from gateway.db.dead_letters import SetAside, set_aside
-
-
-class Topic:
-    def __init__(self):
-        self.records = []
-
-    async def republish(self, topic, partition, *, key, value, headers):
-        self.records.append((topic, partition, key, value, headers))
+from gateway.db.publishing import find_returning, mark_returned
 
 
 async def _letter(api, account_id=None, **more):
@@ -50,22 +47,84 @@ async def test_filters_and_pages(api) -> None:
     ids = [await _letter(api, caller.account_id, reason=f"r{n % 2}") for n in range(4)]
     first = (await caller.get("/v1/dead-letters?reason=r1&limit=1")).json()
     assert [each["id"] for each in first["data"]] == [ids[3]]
+    mine = f"/v1/dead-letters/{ids[0]}"
+    await caller.post(f"{mine}/redeliver")
+    for query, found in (
+        ("redelivered=true", [ids[0]]),
+        ("redelivered=false", ids[:0:-1]),
+        ("from=2026-03-02T12:00:00Z", ids[::-1]),
+        ("to=2026-03-02T12:00:00Z", []),
+        ("stage=sender", []),
+        ("endpoint_id=ept_1", []),
+    ):
+        listed = await caller.get(f"/v1/dead-letters?{query}")
+        assert [each["id"] for each in listed.json()["data"]] == found, query
     second = await caller.get(f"/v1/dead-letters?reason=r1&limit=1&cursor={first['next_cursor']}")
     assert [each["id"] for each in second.json()["data"]] == [ids[1]]
     assert second.json()["next_cursor"] is None
 
 
-async def test_a_record_goes_back_to_its_topic_as_it_was(api) -> None:
-    topic = api.app.state.republisher = Topic()
+async def test_a_record_is_asked_back_to_its_topic(api) -> None:
     caller = await api.account()
     letter = await _letter(api, caller.account_id)
     answer = await caller.post(f"/v1/dead-letters/{letter}/redeliver")
     assert answer.status_code == 202, answer.text
+    async with api.database.unit_of_work() as work:
+        [returning] = await find_returning(work.connection, limit=10)
+        assert returning.topic == "gateway.inbound.v1"
+        assert (returning.partition, returning.record_key) == (3, b"key")
+        assert returning.record_value == b'{"a": 1}'
+        await mark_returned(work.connection, [letter], now=work.now)
+        assert await find_returning(work.connection, limit=10) == []
+    shown = (await caller.get(f"/v1/dead-letters/{letter}")).json()
+    assert shown["redelivered_at"] is not None
+    [entry] = (await caller.get("/v1/audit")).json()["data"]
+    assert (entry["action"], entry["subject_id"]) == ("dead_letter.redelivered", letter)
+    assert entry["actor"].startswith("key_")
+
+
+@pytest.mark.parametrize(
+    ("reason", "again"), [("foreign-app", True), ("channel-deleted", True), ("id-conflict", False)]
+)
+async def test_only_what_had_no_effect_may_have_one(api, reason, again) -> None:
+    caller = await api.account()
+    letter = await _letter(api, caller.account_id, reason=reason)
+    await api.rows("INSERT INTO inbox VALUES ('evt_1', '', now())")
+    await caller.post(f"/v1/dead-letters/{letter}/redeliver")
+    assert await api.rows("SELECT 1 FROM inbox") == ([] if again else [{"?column?": 1}])
+    await api.rows("UPDATE dead_letters SET put_back_at = NULL, redelivered_at = now()")
+    await api.rows("INSERT INTO inbox VALUES ('evt_1', '', now()) ON CONFLICT DO NOTHING")
+    # It may have had it by now.
+    await caller.post(f"/v1/dead-letters/{letter}/redeliver")
+    assert len(await api.rows("SELECT 1 FROM inbox")) == 1
+
+
+async def test_a_timer_that_failed_is_set_anew(api, clock) -> None:
+    caller = await api.account()
+    record = {
+        "kind": "waiting",
+        "subject_id": "enq_1",
+        "conversation_id": None,
+        "due_at": "2026-03-01T00:00:00.000Z",
+        "data": {"failures": 5, "n": 1},
+    }
+    letter = await _letter(
+        api,
+        caller.account_id,
+        reason="timer-failed",
+        topic=None,
+        headers=[],
+        value=json.dumps(record).encode(),
+    )
+    answer = await caller.post(f"/v1/dead-letters/{letter}/redeliver")
     assert answer.json()["redelivered_at"] is not None
-    headers = [("ce_id", b"evt_1"), ("odd", b"\xff")]
-    (record,) = topic.records
-    assert record[:4] == ("gateway.inbound.v1", 3, b"key", b'{"a": 1}')
-    assert sorted(record[4]) == headers
+    [timer] = await api.rows("SELECT kind, subject_id, data, due_at FROM timers")
+    assert timer == {
+        "kind": "waiting",
+        "subject_id": "enq_1",
+        "data": {"n": 1},
+        "due_at": clock.now(),
+    }
 
 
 async def test_what_holds_nothing_cannot_be_done_again(api) -> None:
@@ -79,3 +138,5 @@ async def test_a_letter_can_be_forgotten(api) -> None:
     letter = await _letter(api, caller.account_id)
     assert (await caller.delete(f"/v1/dead-letters/{letter}")).status_code == 204
     assert (await caller.delete(f"/v1/dead-letters/{letter}")).status_code == 404
+    [entry] = (await caller.get("/v1/audit?action=dead_letter.forgotten")).json()["data"]
+    assert entry["subject_id"] == letter

@@ -8,7 +8,7 @@ from tests.support.api import problem
 from tests.support.talk import wrote
 
 # Lists and creations: what they show or make is the caller's own.
-_NO_IDS = re.compile(r"^/v1/[a-z-]+(/verify-webhook|/enquiries)?$")
+_NO_IDS = re.compile(r"^/v1/[a-z-]+(/verify-webhook|/enquiries|/redeliver)?$")
 _PLACEHOLDER = re.compile(r"\{([a-z_]+)\}")
 _BOT = {"name": "Prices", "rules": [{"when": {"kind": "fallback"}}]}
 
@@ -40,6 +40,7 @@ async def _everything_of(api, caller):
         id=media,
         account_id=caller.account_id,
     )
+    rerun = (await caller.post("/v1/dead-letters/redeliver")).json()
     enquiry = "enq_01kb2x5h8ve0xrn1y2z3a4b5c6"
     await api.rows(
         "INSERT INTO enquiries (account_id, id, channel_id, conversation_id, contact_id, status,"
@@ -66,6 +67,7 @@ async def _everything_of(api, caller):
         "endpoint_id": endpoint["id"],
         "delivery_id": delivery["id"],
         "dead_letter_id": letter,
+        "rerun_id": rerun["id"],
         "media_id": media,
     }
 
@@ -108,6 +110,10 @@ _BODIES = {
     ("PATCH", "/v1/bots/{bot_id}"): {"name": "stolen"},
     ("PATCH", "/v1/departments/{department_id}"): {"name": "stolen"},
     ("PATCH", "/v1/endpoints/{endpoint_id}"): {"name": "stolen"},
+    ("POST", "/v1/endpoints/{endpoint_id}/replay"): {
+        "from": "2026-03-01T00:00:00Z",
+        "to": "2026-03-02T00:00:00Z",
+    },
     ("POST", "/v1/accounts/{account_id}/api-keys"): {"name": "x", "scopes": ["read"]},
 }
 

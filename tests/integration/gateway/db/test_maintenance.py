@@ -107,6 +107,26 @@ async def test_a_day_stays_while_a_delivery_of_it_is_unfinished(stage: Stage) ->
     assert today not in await stage.days()
 
 
+async def test_a_day_stays_while_a_dead_letter_of_it_was_not_done_again(stage: Stage) -> None:
+    now = stage.clock.now()
+    today = stage.name_of(now)
+    async with stage.database.unit_of_work() as work:
+        work.announce(NewEvent("gateway.x.v1", stage.account, {}, work.now))
+    await stage.run("UPDATE events SET position = 1")
+    await stage.run(
+        "INSERT INTO dead_letters (id, account_id, reason, stage, at, event_created_at)"
+        " VALUES ('dlt_1', :a, 'delivery-exhausted', 'sender', :now, :now)",
+        a=stage.account,
+        now=now,
+    )
+    stage.clock.advance(40 * DAY)
+    await stage.maintenance.drop_days()
+    assert today in await stage.days()
+    await stage.run("UPDATE dead_letters SET redelivered_at = :now", now=now)
+    await stage.maintenance.drop_days()
+    assert today not in await stage.days()
+
+
 async def test_what_is_past_its_time_is_deleted(stage: Stage) -> None:
     now = stage.clock.now()
     await stage.run(
@@ -120,6 +140,13 @@ async def test_what_is_past_its_time_is_deleted(stage: Stage) -> None:
         old=now - timedelta(hours=25),
         new=now - timedelta(hours=23),
     )
+    await stage.run(
+        "INSERT INTO audit_entries (id, at, actor, action, subject_id) VALUES"
+        " ('old', :old, 'admin', 'x', 'x'), ('new', :new, 'admin', 'x', 'x')",
+        old=now - 366 * DAY,
+        new=now - 364 * DAY,
+    )
     await stage.maintenance.delete_expired()
     assert [row.event_id for row in await stage.run("SELECT event_id FROM inbox")] == ["new"]
     assert [row.key for row in await stage.run("SELECT key FROM idempotency_keys")] == ["new"]
+    assert [row.id for row in await stage.run("SELECT id FROM audit_entries")] == ["new"]

@@ -11,12 +11,14 @@ from gateway.db.outbox import NewEvent
 from gateway.domain.backoff import endpoint_schedule
 from gateway.domain.delivery import (
     Accepted,
+    Answer,
     NotAttempted,
     Refused,
     Retry,
     SendError,
     Throttle,
 )
+from gateway.messaging.redelivery import Asker, redeliver_many
 from gateway.messaging.settlement import drop_target, hold_target, release_target
 
 pytestmark = [pytest.mark.integration, pytest.mark.enable_socket]
@@ -343,3 +345,34 @@ async def test_health_is_remembered_across_processes(outbox: Outbox):
         await outbox.endpoints.call()
         await asyncio.sleep(0.05)
         assert outbox.endpoints.idle
+
+
+async def test_what_is_asked_for_again_has_the_whole_schedule_and_speaks_to_nobody(outbox: Outbox):
+    page = await outbox.page()
+    conversation = await outbox.conversation(page)
+    await outbox.endpoint()
+    async with outbox.sender(schedule=endpoint_schedule((5,))):
+        event_id = await outbox.announce(conversation_id=conversation)
+        for number in (1, 2):
+            (await outbox.endpoints.call()).answer(Retry(DOWN), status=503)
+            await outbox.eventually("SELECT count(*) FROM delivery_attempts", number)
+            outbox.advance(timedelta(seconds=10))
+        await outbox.until_delivery("failed", event_id=event_id)
+        async with outbox.database.unit_of_work() as work:
+            asker = Asker(account_id=outbox.account, actor="key_1")
+            delivery_id = await outbox.value("SELECT id FROM deliveries")
+            await redeliver_many(work, asker, [delivery_id])
+        call = await outbox.endpoints.call()
+        # Counted on, so that the receiver can tell; judged by the schedule's beginning.
+        assert call.attempt.delivery.attempt == 3
+        call.answer(Retry(DOWN), status=503)
+        await outbox.eventually("SELECT count(*) FROM delivery_attempts", 3)
+        await outbox.until_delivery("pending", event_id=event_id)
+        outbox.advance(timedelta(seconds=10))
+        call = await outbox.endpoints.call()
+        call.reply(
+            Answer(outcome=Accepted(), status=200, spoken={0: {"type": "text", "text": "Hi"}})
+        )
+        await outbox.until_delivery("delivered", event_id=event_id)
+    assert len(await outbox.rows("SELECT 1 FROM dead_letters")) == 1
+    assert await outbox.rows("SELECT 1 FROM timers WHERE kind = 'inline_answer'") == []
