@@ -9,6 +9,7 @@ import asyncio
 import json
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated, Any, Final
+from urllib.parse import urlencode
 
 import typer
 
@@ -28,6 +29,12 @@ Key = Annotated[
     str,
     typer.Option(envvar="GATEWAY_API_KEY", help="An API key; without one, GATEWAY_ADMIN_KEY."),
 ]
+
+Reason = Annotated[str, typer.Option(help="Only for this reason.")]
+Stage = Annotated[str, typer.Option(help="Only of this stage.")]
+Since = Annotated[str, typer.Option("--from", help="Only set aside then or later (RFC 3339).")]
+Until = Annotated[str, typer.Option("--to", help="Only set aside earlier (RFC 3339).")]
+OfEndpoint = Annotated[str, typer.Option(help="Only deliveries to this endpoint.")]
 
 accounts = typer.Typer(help="Accounts of this instance.", no_args_is_help=True)
 keys = typer.Typer(help="API keys of an account.", no_args_is_help=True)
@@ -74,18 +81,45 @@ def revoke_key(account_id: str, key_id: str, api_url: ApiUrl = "", key: Key = ""
 
 
 @commands.command("dead-letters")
-def list_dead_letters(api_url: ApiUrl = "", key: Key = "") -> None:
+def list_dead_letters(
+    reason: Reason = "",
+    stage: Stage = "",
+    since: Since = "",
+    until: Until = "",
+    endpoint: OfEndpoint = "",
+    api_url: ApiUrl = "",
+    key: Key = "",
+) -> None:
     """List what was set aside: the instance's, or with an account's key the account's."""
-    _show(_pages("/v1/dead-letters", api_url, key))
+    wanted = _filter(reason=reason, stage=stage, since=since, until=until, endpoint=endpoint)
+    _show(_pages("/v1/dead-letters", api_url, key, **wanted))
 
 
 @commands.command()
 def redeliver(
-    name: Annotated[str, typer.Argument(metavar="ID", help="Of a delivery or a dead letter.")],
+    name: Annotated[str, typer.Argument(metavar="ID", help="Of a delivery or a dead letter.")] = "",
+    *,
+    every: Annotated[
+        bool, typer.Option("--all", help="All dead letters that were not done again yet.")
+    ] = False,
+    reason: Reason = "",
+    stage: Stage = "",
+    since: Since = "",
+    until: Until = "",
+    endpoint: OfEndpoint = "",
     api_url: ApiUrl = "",
     key: Key = "",
 ) -> None:
-    """Do a delivery, or what a dead letter holds, again."""
+    """Do a delivery, or what a dead letter holds, again; or all dead letters of a filter.
+
+    Those of a filter go in the background; what is shown tells where to look for how far they are.
+    """
+    wanted = _filter(reason=reason, stage=stage, since=since, until=until, endpoint=endpoint)
+    if bool(name) == (every or bool(wanted)):
+        raise typer.BadParameter("Give an id, or a filter, or --all.", param_hint="ID")
+    if not name:
+        _show([_call("POST", "/v1/dead-letters/redeliver", api_url, key, wanted)])
+        return
     kind = "deliveries" if name.startswith("dlv_") else "dead-letters"
     _show([_call("POST", f"/v1/{kind}/{name}/redeliver", api_url, key)])
 
@@ -121,11 +155,24 @@ async def _rotate(settings: Settings, keyring: "KeyRing") -> int:
         await engine.dispose()
 
 
-def _pages(path: str, api_url: str, key: str) -> Iterator[dict[str, Any]]:
+def _filter(*, reason: str, stage: str, since: str, until: str, endpoint: str) -> dict[str, str]:
+    """Return what is named of a filter, as the API calls it."""
+    given = {
+        "reason": reason,
+        "stage": stage,
+        "from": since,
+        "to": until,
+        "endpoint_id": endpoint,
+    }
+    return {name: value for name, value in given.items() if value}
+
+
+def _pages(path: str, api_url: str, key: str, **wanted: str) -> Iterator[dict[str, Any]]:
     cursor: str | None = None
     while True:
-        after = f"&cursor={cursor}" if cursor else ""
-        page = _call("GET", f"{path}?limit={_PAGE}{after}", api_url, key)
+        after = {"cursor": cursor} if cursor else {}
+        query = urlencode({"limit": _PAGE, **wanted, **after})
+        page = _call("GET", f"{path}?{query}", api_url, key)
         yield from page["data"]
         cursor = page["next_cursor"]
         if cursor is None:
