@@ -164,6 +164,7 @@ class Answer:
         fault_code: What the platform's error is counted by, if it answered one.
         spoken: What an endpoint says to the contact, by its place in the answer.
         note: What is wrong with an answer that counts all the same.
+        blames_target: Whether a failure would be the target's; not where the gateway itself failed.
     """
 
     outcome: Outcome
@@ -174,6 +175,7 @@ class Answer:
     fault_code: str | None = None
     spoken: Mapping[int, dict[str, Any]] = field(default_factory=dict)
     note: SendError | None = None
+    blames_target: bool = True
 
 
 def printable(body: bytes, *, secrets: tuple[str, ...] = ()) -> str:

@@ -29,8 +29,8 @@ ECHO_WAIT: Final = timedelta(seconds=30)
 ACTION_LIFE: Final = timedelta(seconds=10)
 # An endpoint that did nothing but fail for so long is disabled.
 FAILING_LIMIT: Final = timedelta(days=5)
-# The last try is due at the deadline itself and starts a moment later.
-_LATE: Final = timedelta(seconds=5)
+# The last try is due at the deadline itself and starts a moment later; what is later is overdue.
+OVERDUE: Final = timedelta(seconds=5)
 
 WINDOW_CLOSED: Final = SendError(
     "messaging-window-closed",
@@ -250,7 +250,7 @@ def _judge_time(message: Sendable, window: Window | None, now: datetime) -> Disp
         wanted = (WindowState.OPEN, WindowState.HUMAN_AGENT if message.tag else WindowState.OPEN)
         if window.state not in wanted:
             return Failed(WINDOW_CLOSED)
-    if message.deadline_at is not None and now > message.deadline_at + _LATE:
+    if message.deadline_at is not None and now > message.deadline_at + OVERDUE:
         return Failed(TOO_LATE)
     return None
 

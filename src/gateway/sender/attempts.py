@@ -10,7 +10,15 @@ from gateway.db.endpoints import Endpoint
 from gateway.db.messages import Message
 from gateway.db.meta_apps import MetaApp
 from gateway.db.sending import PublicEvent, Recipient
-from gateway.domain.delivery import Answer
+from gateway.domain.delivery import (
+    Answer,
+    NotAttempted,
+    NotStarted,
+    Retry,
+    Throttle,
+    Unknown,
+)
+from gateway.domain.ramp import CallEnd
 from gateway.domain.verdict import Disposal
 
 
@@ -102,6 +110,22 @@ class Unclaimed:
 
 # What settlement takes.
 Result: TypeAlias = Ended | Stopped | Unclaimed
+
+
+def call_end(result: Result) -> CallEnd | None:
+    """Return what a call showed of its target; None where there was none, or nobody knows."""
+    if not isinstance(result, Ended) or isinstance(result.answer.outcome, NotStarted):
+        return None
+    if not result.answer.blames_target:
+        return None
+    if result.answer.slow:
+        return CallEnd.HUNG
+    match result.answer.outcome:
+        # A retry of so many tries and no more is the message's fault.
+        case Throttle() | NotAttempted() | Unknown() | Retry(tries=None):
+            return CallEnd.FAILED
+        case _:
+            return CallEnd.WELL
 
 
 class Transport(Protocol):

@@ -8,6 +8,7 @@ from typing import Final
 from gateway.clock import Clock
 from gateway.db.deliveries import Delivery, Due
 from gateway.db.leases import ShardLeases
+from gateway.domain.ramp import CallEnd
 from gateway.sender.lanes import Lanes
 from gateway.sender.settling import Settled
 
@@ -45,16 +46,16 @@ class Board:
         self.lanes.offer(soon, now=now)
         self.go.set()
 
-    def end(self, delivery_id: str, *, slow: bool | None) -> None:
-        """Free what a delivery occupied; `slow` None: there was no call of ours."""
+    def end(self, delivery_id: str, *, end: CallEnd | None) -> None:
+        """Free what a delivery occupied; `end` None: there was no call of ours."""
         self._foreign.discard(delivery_id)
-        self.lanes.ended(delivery_id, now=self.clock.now(), slow=slow)
+        self.lanes.ended(delivery_id, now=self.clock.now(), end=end)
         self._progress.set()
 
     def settled(self, settled: Settled) -> None:
         """Go on after a settlement."""
-        for delivery_id, slow in settled.done:
-            self.end(delivery_id, slow=slow)
+        for delivery_id, end in settled.done:
+            self.end(delivery_id, end=end)
         for target_id, until in settled.rests.items():
             self.lanes.rest(target_id, until=until)
         self.offer(settled.due)

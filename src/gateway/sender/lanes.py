@@ -14,6 +14,7 @@ from gateway.db.deliveries import Due
 from gateway.db.lanes import Lane
 from gateway.db.targets import TargetLimits
 from gateway.domain.delivery import TargetKind
+from gateway.domain.ramp import CallEnd
 from gateway.sender.targets import Target
 
 SLOW_SHARE: Final = 0.25
@@ -74,7 +75,9 @@ class Lanes:
         for due in candidates:
             if due.id in self._in_flight:
                 continue
-            target = self._target(due.target_id, due.target_kind, due.shard)
+            if due.target_id not in self._targets:
+                self._target(due.target_id, due.target_kind, due.shard).begin_late(due, now)
+            target = self._targets[due.target_id]
             if due.id not in self._known:
                 self._known[due.id] = due
                 target.add(due)
@@ -128,17 +131,17 @@ class Lanes:
             taken.append(due)
         return taken
 
-    def ended(self, delivery_id: str, *, now: datetime, slow: bool | None) -> None:
+    def ended(self, delivery_id: str, *, now: datetime, end: CallEnd | None) -> None:
         """Note that a delivery is settled: its slot, target and lane are free again.
 
-        `slow`: whether its call hung or found no connection; None when there was none.
+        `end`: what its call showed of the target; None when there was none.
         """
         entry = self._in_flight.pop(delivery_id, None)
         if entry is None:
             return
         target, lane, counted_slow = entry
         self._slow_in_flight -= counted_slow
-        target.ended(slow=slow)
+        target.ended(end=end, now=now)
         if self._busy_lanes.get(lane) == delivery_id:
             del self._busy_lanes[lane]
             for due in self._behind.pop(lane, ()):

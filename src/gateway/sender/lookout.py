@@ -155,7 +155,7 @@ class Lookout:
         async with self._database.engine.connect() as connection:
             running = {row.id for row in await find_in_flight(connection, shards)}
         for delivery_id in foreign - running:
-            self._board.end(delivery_id, slow=None)
+            self._board.end(delivery_id, end=None)
         self._board.go.set()
 
     async def _end_waits(self, _everywhere: bool) -> None:  # noqa: FBT001 - `_again_and_again` calls it

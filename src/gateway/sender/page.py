@@ -52,12 +52,12 @@ class GraphTransport:
         """Send a message or show an action."""
         channel, app, recipient = attempt.channel, attempt.app, attempt.recipient
         if channel is None or app is None or recipient is None:
-            return Answer(outcome=NotAttempted(NOTHING_TO_SEND))
+            return Answer(outcome=NotAttempted(NOTHING_TO_SEND), blames_target=False)
         try:
             access = self._access(channel, app)
         except UndecryptableError:
             log.error("secret.undecryptable", channel_id=channel.id)  # noqa: TRY400 - no traceback: it might show the secret
-            return Answer(outcome=NotAttempted(UNREADABLE_SECRET))
+            return Answer(outcome=NotAttempted(UNREADABLE_SECRET), blames_target=False)
         budget = timedelta(seconds=seconds)
         if attempt.message is None:
             action = page_action(attempt, recipient.source_contact_id)

@@ -37,6 +37,7 @@ from gateway.domain.delivery import (
     Unknown,
 )
 from gateway.domain.message import may_move
+from gateway.domain.ramp import CallEnd
 from gateway.domain.verdict import (
     DeadLettered,
     Disposal,
@@ -52,7 +53,7 @@ from gateway.domain.verdict import (
 )
 from gateway.messaging.inline_answers import answer_timer
 from gateway.messaging.transitions import Move, move_messages
-from gateway.sender.attempts import Attempt, Ended, Result, Stopped, Unclaimed
+from gateway.sender.attempts import Attempt, Ended, Result, Stopped, Unclaimed, call_end
 from gateway.sender.consequences import GONE, apply_to_targets
 from gateway.sender.webhook import event_body
 from gateway.sender.writing import Written, change_row, message_move
@@ -65,13 +66,13 @@ class Settled:
     """What became of a batch.
 
     Attributes:
-        done: Whose calls are over for good, and whether each hung; None where there was no call.
+        done: Whose calls are over for good, and what each showed; None where there was no call.
         left: Their conversations were locked by somebody else; to be settled again.
         due: What may leave next: retries, and those that their predecessors let go.
         rests: Until when targets are sent nothing.
     """
 
-    done: list[tuple[str, bool | None]] = field(default_factory=list)
+    done: list[tuple[str, CallEnd | None]] = field(default_factory=list)
     left: list[Result] = field(default_factory=list)
     due: list[Due] = field(default_factory=list)
     rests: dict[str, datetime] = field(default_factory=dict)
@@ -121,7 +122,7 @@ class Settlement:
                 self._settle_ended(work, each, outcome, row, message, conversation, sheet)
             elif row is not None and (verdict := _verdict_without_call(row, each)) is not None:
                 _apply(work, row, verdict, message, conversation, sheet, None)
-            settled.done.append((each.delivery_id, _hung(each)))
+            settled.done.append((each.delivery_id, call_end(each)))
         await _write(work, sheet)
         promoted = await promote_lanes(work.connection, sheet.lanes)
         settled.due = [*sheet.due, *promoted]
@@ -206,7 +207,9 @@ def _verdict_without_call(row: Delivery, result: Stopped | Unclaimed) -> Disposa
     """Return what becomes of a delivery that was not called; None: somebody else saw to it."""
     if isinstance(result, Stopped):
         pending = row.status is DeliveryStatus.PENDING and row.attempt == result.due.attempt
-        return result.verdict if pending else None
+        # A hold that ended meanwhile has put the deadline off: it is judged by the new one.
+        same = row.deadline_at == result.due.deadline_at
+        return result.verdict if pending and same else None
     claimed = (row.attempt, row.epoch) == (result.due.attempt + 1, result.epoch)
     return Untried() if claimed and row.status is DeliveryStatus.SENDING else None
 
@@ -227,12 +230,6 @@ def _stands(row: Delivery, claimed: Delivery, outcome: Outcome) -> bool:
             return isinstance(outcome, Accepted)
         case _:
             return False
-
-
-def _hung(result: Result) -> bool | None:
-    if not isinstance(result, Ended) or isinstance(result.answer.outcome, NotStarted):
-        return None
-    return result.answer.slow
 
 
 def _window_end(

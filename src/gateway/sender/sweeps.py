@@ -61,7 +61,7 @@ async def end_unseen_calls(
                 message=messages.get(row.message_id or ""),
                 endpoint=endpoints.get(row.target_id),
             ),
-            Answer(outcome=_unseen(row), milliseconds=_milliseconds(row)),
+            Answer(outcome=_unseen(row), milliseconds=_milliseconds(row), blames_target=False),
         )
         for row in overdue
     ]

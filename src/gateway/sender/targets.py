@@ -2,13 +2,15 @@
 
 import heapq
 from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Final
 
 from gateway.db.deliveries import Due
 from gateway.db.targets import TargetLimits
 from gateway.domain.delivery import DeliveryKind, TargetKind
+from gateway.domain.ramp import CallEnd, Ramp
+from gateway.domain.verdict import OVERDUE
 
 # Meta's own limits of a Page: calls a second, and those with audio or video among them.
 PAGE_RATE: Final = 300
@@ -20,6 +22,8 @@ _FIRST_CALLS: Final = {
     TargetKind.THIRD_PARTY: 1,
     TargetKind.ENDPOINT: 1,
 }
+# A first attempt so late shows that nothing could be sent for a while.
+_LATE: Final = timedelta(seconds=30)
 _MILLISECOND: Final = timedelta(milliseconds=1)
 
 
@@ -57,9 +61,7 @@ class Bucket:
 class Target:
     """The deliveries of one target that are known to be due, and what is in flight.
 
-    `allowed` starts low, doubles up to the target's limit with each call that does not hang, and
-    falls to one when a call does: a target that is new, or has healed, proves itself before it
-    gets many slots.
+    A target that is new, or has healed, proves itself before it gets many slots: see `Ramp`.
     """
 
     def __init__(self, target_id: str, kind: TargetKind, shard: int, *, concurrency: int) -> None:
@@ -67,7 +69,8 @@ class Target:
         self.kind = kind
         self.shard = shard
         self.concurrency = concurrency
-        self.allowed = min(concurrency, _FIRST_CALLS[kind])
+        self._ramp = Ramp(min(concurrency, _FIRST_CALLS[kind]))
+        self._ramp_bucket: Bucket | None = None
         self.slow = False
         self.in_flight = 0
         self.rests_until: datetime | None = None
@@ -87,15 +90,20 @@ class Target:
         """Take the limits that the database knows."""
         self.limits_at = now
         self.concurrency = limits.concurrency or default
-        self.allowed = min(self.allowed, self.concurrency)
         if limits.slow and not self.slow and self.in_flight == 0:
-            self.slow, self.allowed = True, 1
+            self.slow = True
+            self._follow(replace(self._ramp, allowed=1))
         if limits.rests_until is not None:
             self.rest(limits.rests_until)
         if limits.rate is not None and (self._bucket is None or self._bucket.rate != limits.rate):
             self._bucket = Bucket(limits.rate)
         elif limits.rate is None and self.kind is not TargetKind.PAGE:
             self._bucket = None
+
+    def begin_late(self, first: Due, now: datetime) -> None:
+        """Start slowly if the first that is known of its work should have left long ago."""
+        if first.attempt == 0 and now - first.created_at > _LATE:
+            self._follow(Ramp.after_outage(now))
 
     def rest(self, until: datetime) -> None:
         """Send nothing before a moment."""
@@ -113,15 +121,16 @@ class Target:
 
         None while as many are in flight as may be.
         """
-        if self.in_flight >= self.allowed or not len(self):
+        if self.in_flight >= min(self._ramp.allowed, self.concurrency) or not len(self):
             return None
         at = now
         if self.rests_until is not None and self.rests_until > now:
-            at = self.rests_until
+            at = self._end_of_rest(now)
         if not self._actions:
             at = max(at, self._due[0][0])
-        if self._bucket is not None:
-            at = max(at, self._bucket.free_at(now))
+        for bucket in (self._bucket, self._ramp_bucket):
+            if bucket is not None:
+                at = max(at, bucket.free_at(now))
         if self._due and self._due[0][2].content_type in _MEDIA and self._media is not None:
             at = max(at, self._media.free_at(now))
         return at
@@ -132,20 +141,21 @@ class Target:
             due = heapq.heappop(self._due)[2]
         else:
             due = self._actions.pop()
-        if self._bucket is not None:
-            self._bucket.take()
+        for bucket in (self._bucket, self._ramp_bucket):
+            if bucket is not None:
+                bucket.take()
         if self._media is not None and due.content_type in _MEDIA:
             self._media.take()
         self.in_flight += 1
         return due
 
-    def ended(self, *, slow: bool | None) -> None:
-        """Note that a call has ended; `slow` None when there was none, or nobody knows."""
+    def ended(self, *, end: CallEnd | None, now: datetime) -> None:
+        """Note that a call has ended; `end` None when there was none, or nobody knows."""
         self.in_flight -= 1
-        if slow is None:
+        if end is None:
             return
-        self.slow = slow
-        self.allowed = 1 if slow else min(self.concurrency, self.allowed * 2)
+        self.slow = end is CallEnd.HUNG
+        self._follow(self._ramp.after_call(end, limit=self.concurrency, now=now))
 
     def drop(self) -> list[Due]:
         """Forget what has not left, and return it."""
@@ -153,3 +163,18 @@ class Target:
         self._due.clear()
         self._actions.clear()
         return dropped
+
+    def _follow(self, ramp: Ramp) -> None:
+        if ramp.rate is None:
+            self._ramp_bucket = None
+        elif self._ramp_bucket is None or self._ramp_bucket.rate != ramp.rate:
+            self._ramp_bucket = Bucket(ramp.rate)
+        self._ramp = ramp
+
+    def _end_of_rest(self, now: datetime) -> datetime:
+        """Return when the rest is over, or the first message's deadline: then it is let fail."""
+        assert self.rests_until is not None
+        deadline = self._due[0][2].deadline_at if self._due else None
+        if deadline is None:
+            return self.rests_until
+        return min(self.rests_until, max(now, deadline + OVERDUE + _MILLISECOND))

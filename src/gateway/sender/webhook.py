@@ -66,12 +66,12 @@ class ThirdPartyTransport:
         """POST a message; a 2xx answer may tell the third party's own id of it."""
         channel = attempt.channel
         if channel is None or attempt.message is None:
-            return Answer(outcome=NotAttempted(NOTHING_TO_SEND))
+            return Answer(outcome=NotAttempted(NOTHING_TO_SEND), blames_target=False)
         try:
             secrets = channel.open_signing_secrets(self._keyring, self._clock.now())
         except UndecryptableError:
             log.error("secret.undecryptable", channel_id=channel.id)  # noqa: TRY400 - no traceback: it might show the secret
-            return Answer(outcome=NotAttempted(UNREADABLE_SECRET))
+            return Answer(outcome=NotAttempted(UNREADABLE_SECRET), blames_target=False)
         return await post(
             self._egress,
             channel.outgoing_webhook_url or "",
@@ -98,7 +98,7 @@ class EndpointTransport:
         """POST an event."""
         endpoint, event = attempt.endpoint, attempt.event
         if endpoint is None or event is None:
-            return Answer(outcome=NotAttempted(NOTHING_TO_SEND))
+            return Answer(outcome=NotAttempted(NOTHING_TO_SEND), blames_target=False)
         try:
             secrets = endpoint.open_signing_secrets(self._keyring, self._clock.now())
             authentication = authentication_headers(
@@ -106,7 +106,7 @@ class EndpointTransport:
             )
         except UndecryptableError:
             log.error("secret.undecryptable", endpoint_id=endpoint.id)  # noqa: TRY400 - no traceback: it might show the secret
-            return Answer(outcome=NotAttempted(UNREADABLE_SECRET))
+            return Answer(outcome=NotAttempted(UNREADABLE_SECRET), blames_target=False)
         return await post(
             self._egress,
             endpoint.url,

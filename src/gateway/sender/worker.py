@@ -171,7 +171,7 @@ class Sender:
 
     def _follow(self, claims: Claims) -> None:
         for due in (*claims.left, *claims.locked):
-            self._board.end(due.id, slow=None)
+            self._board.end(due.id, end=None)
         if claims.locked:
             loop = asyncio.get_running_loop()
             loop.call_later(_LOCKED_SECONDS, self._board.offer, claims.locked)

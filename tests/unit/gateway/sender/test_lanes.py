@@ -14,6 +14,8 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from gateway.db.deliveries import Due
 from gateway.db.targets import TargetLimits
 from gateway.domain.delivery import DeliveryKind, TargetKind
+from gateway.domain.ramp import CallEnd
+from gateway.domain.verdict import OVERDUE
 from gateway.sender.lanes import Lanes
 from gateway.sender.targets import Bucket
 
@@ -50,12 +52,12 @@ def take(plan, *, now=NOW, limit=1000, may=lambda _shard: True):
     return plan.take(now=now, limit=limit, may=may)
 
 
-def prove(plan, target, times=8):
+def prove(plan, target, times=50):
     """Let a target answer a few calls, so that it may have as many as its limit says."""
     for n in range(times):
         plan.offer([due(10_000 + n, target)], now=NOW)
         (one,) = take(plan)
-        plan.ended(one.id, now=NOW, slow=False)
+        plan.ended(one.id, now=NOW, end=CallEnd.WELL)
 
 
 def test_targets_take_turns():
@@ -76,7 +78,7 @@ def test_a_lane_has_one_in_flight_and_goes_by_its_order():
     prove(plan, "t")
     plan.offer([due(2, lane="x"), due(1, lane="x"), due(3, lane="y")], now=NOW)
     assert {each.id for each in take(plan)} == {"d1", "d3"}
-    plan.ended("d1", now=NOW, slow=False)
+    plan.ended("d1", now=NOW, end=CallEnd.WELL)
     assert [each.id for each in take(plan)] == ["d2"]
 
 
@@ -85,7 +87,7 @@ def test_known_and_running_deliveries_are_not_taken_in_again():
     plan.offer([due(1), due(1)], now=NOW)
     (one,) = take(plan)
     plan.offer([due(1)], now=NOW)
-    plan.ended(one.id, now=NOW, slow=False)
+    plan.ended(one.id, now=NOW, end=CallEnd.WELL)
     assert take(plan) == []
 
 
@@ -97,8 +99,8 @@ def test_a_new_endpoint_proves_itself_before_it_gets_many_slots():
         batch = take(plan)
         sizes.append(len(batch))
         for each in batch:
-            plan.ended(each.id, now=NOW, slow=False)
-    assert sizes == [1, 2, 8, 10, 10]
+            plan.ended(each.id, now=NOW, end=CallEnd.WELL)
+    assert sizes == [1, 2, 4, 8, 10]
 
 
 def test_a_target_that_hangs_falls_to_one_call_and_ramps_up_when_it_heals():
@@ -108,12 +110,85 @@ def test_a_target_that_hangs_falls_to_one_call_and_ramps_up_when_it_heals():
     batch = take(plan)
     assert len(batch) == 10
     for each in batch:
-        plan.ended(each.id, now=NOW, slow=True)
+        plan.ended(each.id, now=NOW, end=CallEnd.HUNG)
     assert plan.slow_targets == 1
     (one,) = take(plan)
-    plan.ended(one.id, now=NOW, slow=False)
+    plan.ended(one.id, now=NOW, end=CallEnd.WELL)
     assert plan.slow_targets == 0
-    assert len(take(plan)) == 2
+    assert sum(calls_by_second(plan, seconds=1)) in (9, 10)
+
+
+def test_a_target_that_fails_time_and_again_is_called_less_and_less():
+    plan = lanes(concurrency=10)
+    prove(plan, "t")
+    plan.offer([due(n) for n in range(100)], now=NOW)
+    batch = take(plan)
+    for each in batch:
+        plan.ended(each.id, now=NOW, end=CallEnd.FAILED)
+    assert plan.slow_targets == 0
+    assert len(take(plan, now=NOW)) == 1
+
+
+def test_now_and_then_a_failure_slows_nothing():
+    plan = lanes(concurrency=10)
+    prove(plan, "t")
+    plan.offer([due(n) for n in range(100)], now=NOW)
+    for n in range(9):
+        for place, each in enumerate(take(plan)):
+            end = CallEnd.FAILED if place == n else CallEnd.WELL
+            plan.ended(each.id, now=NOW, end=end)
+    assert len(take(plan)) == 10
+
+
+def test_what_could_not_leave_for_long_leaves_slowly_at_first():
+    plan = lanes(concurrency=50)
+    now = NOW + timedelta(minutes=10)
+    plan.offer([due(n) for n in range(1000)], now=now)
+    assert calls_by_second(plan, now=now, seconds=5) == pytest.approx(
+        [10, 20, 40, 80, 160], rel=0.1
+    )
+
+
+def test_a_retry_that_is_due_is_no_backlog():
+    plan = lanes(concurrency=50)
+    now = NOW + timedelta(minutes=10)
+    plan.offer([due(n, attempt=1) for n in range(1000)], now=now)
+    assert sum(calls_by_second(plan, now=now, seconds=1)) == 1000
+
+
+def test_a_healed_target_with_a_backlog_delays_no_other():
+    """A backlog drains at its target's limit; each call of the others leaves when it comes."""
+    plan = lanes(slots=200, concurrency=10)
+    plan.offer([due(n, "healed") for n in range(5000)], now=NOW)
+    ends, now, number, late = [], NOW, 10_000, 0
+    while now < NOW + timedelta(seconds=10):
+        while ends and ends[0][0] <= now:
+            plan.ended(heapq.heappop(ends)[1], now=now, end=CallEnd.WELL)
+        fresh = [due(number + n, f"other{(number + n) % 100}", at=now) for n in range(20)]
+        number += 20
+        plan.offer(fresh, now=now)
+        taken = take(plan, now=now)
+        late += len({each.id for each in fresh} - {each.id for each in taken})
+        for one in taken:
+            heapq.heappush(ends, (now + timedelta(milliseconds=50), one.id))
+        now += timedelta(milliseconds=50)
+    assert late == 0
+    assert plan.waiting <= 5000 - 10 * 190
+
+
+def calls_by_second(plan, *, now=NOW, seconds):
+    """Answer every call at once and return how many left in each second."""
+    counts = []
+    for second in range(seconds):
+        count, at = 0, now + timedelta(seconds=second)
+        until = at + timedelta(seconds=1)
+        while at < until:
+            for each in take(plan, now=at):
+                count += 1
+                plan.ended(each.id, now=at, end=CallEnd.WELL)
+            at += timedelta(milliseconds=1)
+        counts.append(count)
+    return counts
 
 
 def test_slow_targets_have_a_quarter_of_the_slots_and_the_well_ones_the_rest():
@@ -121,7 +196,7 @@ def test_slow_targets_have_a_quarter_of_the_slots_and_the_well_ones_the_rest():
     for n in range(20):
         plan.offer([due(n, f"slow{n}")], now=NOW)
     for each in take(plan):
-        plan.ended(each.id, now=NOW, slow=True)
+        plan.ended(each.id, now=NOW, end=CallEnd.HUNG)
     for n in range(20):
         plan.offer([due(100 + n, f"slow{n}"), due(200 + n, f"slow{n}")], now=NOW)
     plan.offer([due(300 + n, f"well{n}") for n in range(30)], now=NOW)
@@ -132,14 +207,14 @@ def test_slow_targets_have_a_quarter_of_the_slots_and_the_well_ones_the_rest():
 def test_slow_targets_do_not_starve_either():
     plan = lanes(slots=4)
     plan.offer([due(0, "slow")], now=NOW)
-    plan.ended(take(plan)[0].id, now=NOW, slow=True)
+    plan.ended(take(plan)[0].id, now=NOW, end=CallEnd.HUNG)
     plan.offer([due(1, "slow")], now=NOW)
     plan.offer([due(100 + n, f"well{n}") for n in range(100)], now=NOW)
     seen = []
     for _ in range(10):
         for each in take(plan, limit=1):
             seen.append(each.target_id)
-            plan.ended(each.id, now=NOW, slow=False)
+            plan.ended(each.id, now=NOW, end=CallEnd.WELL)
     assert "slow" in seen
 
 
@@ -162,16 +237,28 @@ def test_a_target_rests_as_long_as_it_was_told_to():
     assert take(plan, now=NOW + timedelta(seconds=30))
 
 
+def test_a_message_that_comes_too_late_is_let_fail_while_its_target_rests():
+    plan = lanes()
+    deadline = NOW + timedelta(minutes=1)
+    plan.offer(
+        [due(1, deadline_at=deadline), due(2, deadline_at=deadline + timedelta(hours=2))], now=NOW
+    )
+    plan.rest("t", until=NOW + timedelta(hours=1))
+    assert take(plan, now=deadline + OVERDUE) == []
+    assert plan.next_at() == deadline + OVERDUE + timedelta(milliseconds=1)
+    assert [each.id for each in take(plan, now=plan.next_at())] == ["d1"]
+
+
 def test_rates_are_due_times():
     plan = lanes(concurrency=1000)
-    prove(plan, "t", times=12)
+    prove(plan, "t", times=60)
     plan.offer([due(n) for n in range(100)], now=NOW)
     plan.limit([TargetLimits(target_id="t", concurrency=1000, rate=20)], now=NOW)
     sent, now = 0, NOW
     while now < NOW + timedelta(seconds=3):
         for each in take(plan, now=now):
             sent += 1
-            plan.ended(each.id, now=now, slow=False)
+            plan.ended(each.id, now=now, end=CallEnd.WELL)
         at = plan.next_at()
         assert at is None or at > now
         now = at or now + timedelta(seconds=1)
@@ -188,7 +275,7 @@ def test_video_to_a_page_is_limited_more_than_text():
     while now < NOW + timedelta(seconds=2):
         for each in take(plan, now=now):
             sent += 1
-            plan.ended(each.id, now=now, slow=False)
+            plan.ended(each.id, now=now, end=CallEnd.WELL)
         now = plan.next_at() or now + timedelta(seconds=1)
     assert 20 <= sent <= 22
 
@@ -223,7 +310,7 @@ def test_calls_of_another_process_keep_their_lane_and_place():
     plan.occupy("foreign", TargetKind.ENDPOINT, 0, ("t", "x"))
     plan.offer([due(1, lane="x"), due(2, lane="y")], now=NOW)
     assert take(plan) == []
-    plan.ended("foreign", now=NOW, slow=None)
+    plan.ended("foreign", now=NOW, end=None)
     assert len(take(plan)) == 1
     assert plan.count_in_flight([0], but=()) == 1
 
@@ -242,7 +329,7 @@ def test_idle_targets_are_forgotten_in_time():
     plan = lanes()
     plan.offer([due(1)], now=NOW)
     plan.limit([TargetLimits(target_id="t")], now=NOW)
-    plan.ended(take(plan)[0].id, now=NOW, slow=False)
+    plan.ended(take(plan)[0].id, now=NOW, end=CallEnd.WELL)
     plan.tidy(now=NOW)
     assert plan.need_limits(["t"], older_than=NOW - timedelta(seconds=1)) == []
     plan.tidy(now=NOW + timedelta(minutes=2))
@@ -299,10 +386,10 @@ class Traffic(RuleBasedStateMachine):
             self.flying[one.id] = self.offered.pop(one.id)
 
     @precondition(lambda self: self.flying)
-    @rule(data=st.data(), slow=st.sampled_from([True, False, None]))
-    def end(self, data, slow):
+    @rule(data=st.data(), end=st.sampled_from([None, *CallEnd]))
+    def end(self, data, end):
         one = self.flying.pop(data.draw(st.sampled_from(sorted(self.flying))))
-        self.plan.ended(one.id, now=self.now, slow=slow)
+        self.plan.ended(one.id, now=self.now, end=end)
 
     @rule(seconds=st.integers(1, 5))
     def wait(self, seconds):
@@ -317,14 +404,12 @@ class Traffic(RuleBasedStateMachine):
 
     def teardown(self):
         # Everything leaves in the end.
-        self.now += timedelta(minutes=1)
-        while True:
+        for _ in range(60):
+            self.now += timedelta(seconds=1)
             for one in list(self.flying.values()):
-                self.plan.ended(one.id, now=self.now, slow=False)
+                self.plan.ended(one.id, now=self.now, end=CallEnd.WELL)
             self.flying.clear()
             self.take()
-            if not self.flying:
-                break
         assert self.offered == {}
 
 
@@ -351,8 +436,8 @@ def test_hanging_targets_leave_the_healthy_ones_alone(seed):
                 offered_healthy += 1
             plan.offer([one], now=now)
         while ends and ends[0][0] <= now:
-            _, delivery_id, slow = heapq.heappop(ends)
-            plan.ended(delivery_id, now=now, slow=slow)
+            _, delivery_id, hung = heapq.heappop(ends)
+            plan.ended(delivery_id, now=now, end=CallEnd.HUNG if hung else CallEnd.WELL)
         for one in take(plan, now=now):
             hangs = one.target_id.startswith("bad")
             heapq.heappush(ends, (now + (timedelta(seconds=10) if hangs else step), one.id, hangs))
