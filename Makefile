@@ -11,7 +11,8 @@ IMAGE ?= channel-gateway
 
 .DEFAULT_GOAL := help
 .PHONY: help install run test check lint types imports spelling dependencies lock contracts-drift \
-	format contracts migrate bench test-kafka test-faults test-container containers image sbom
+	meta-errors-drift format contracts meta-errors migrate bench test-kafka test-faults \
+	test-container containers image sbom
 
 help: ## List these verbs
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' Makefile
@@ -26,7 +27,7 @@ run: install ## Start the whole gateway with a sandbox and a demo conversation; 
 test: install ## Run all tests, with their own PostgreSQL and broker
 	@$(BIN)/pytest --numprocesses 2 --dist loadgroup $(PYTEST_ARGS)
 
-check: lint types imports spelling dependencies lock contracts-drift containers ## Check style, types, imports, spelling, lock, contracts and containers
+check: lint types imports spelling dependencies lock contracts-drift meta-errors-drift containers ## Check style, types, imports, spelling, lock, contracts and containers
 
 lint: install ## Check style and formatting
 	@$(BIN)/ruff check
@@ -51,6 +52,9 @@ lock: install
 contracts-drift: install
 	@$(BIN)/python scripts/contracts.py --check
 
+meta-errors-drift: install
+	@$(BIN)/python scripts/meta_errors.py --check
+
 containers: install ## Check the Dockerfile and the compose files
 	@$(BIN)/hadolint Dockerfile
 	@$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec compose.yaml compose.three-brokers.yaml
@@ -61,6 +65,9 @@ format: install ## Format the code and mend what can be mended by itself
 
 contracts: install ## Write openapi/*.yaml anew from the code
 	@$(BIN)/python scripts/contracts.py
+
+meta-errors: install ## Write docs/meta-errors.md anew from the table of Meta's errors
+	@$(BIN)/python scripts/meta_errors.py
 
 migrate: install ## Bring the database of DATABASE_URL to this release's schema
 	@$(BIN)/gateway migrate $(ARGS)

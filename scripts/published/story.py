@@ -17,7 +17,8 @@ from gateway.domain.message import MessageStatus
 from gateway.messaging.channel_events import REASONS, channel_resource
 from gateway.messaging.endpoint_events import endpoint_resource
 from gateway.messaging.resources import message_resource
-from gateway.meta.errors import GraphFault, find_rule
+from gateway.meta.error_rules import find_rule
+from gateway.meta.errors import GraphFault
 from routing.enquiries import SYSTEM, Actor, Enquiry, EnquiryStatus
 from routing.resources import enquiry_resource
 

@@ -323,8 +323,9 @@ PROBLEM_TYPES: Final[dict[type[GatewayError], ProblemType]] = {
         502,
         "A service we depend on did not answer",
         "The call needs Meta, and Meta could not be reached or answered nonsense. Nothing was "
-        "changed.",
-        "Try again later.",
+        "changed. Of a message or a delivery: Meta or the webhook could not be reached, or did not "
+        "take it, until its time was over.",
+        "Try again later. Of a message, `error.detail` and its attempts say what was answered.",
     ),
     errors.NotDurableError: ProblemType(
         "not-durable",

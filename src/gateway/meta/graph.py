@@ -48,6 +48,8 @@ MAX_ANSWER_BYTES: Final = 64 * 1024
 MAX_THREAD_BYTES: Final = 1024 * 1024
 # By this extension of a request, the client for operators' addresses reads no more than is of use.
 _ANSWER_BYTES: Final = "gateway_answer_bytes"
+# What errors are counted as that the table does not know.
+OTHER_FAULT: Final = "other"
 _MAX_MID: Final = 1000
 _OK: Final = range(200, 300)
 
@@ -225,7 +227,7 @@ def counted_code(document: object) -> str | None:
     fault = parse_fault(document)
     if fault is None:
         return None
-    return str(fault.code) if is_familiar(fault) else "other"
+    return str(fault.code) if is_familiar(fault) else OTHER_FAULT
 
 
 def _judge_fault(fault: GraphFault, status: int, headers: httpx.Headers) -> Outcome:

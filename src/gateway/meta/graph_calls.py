@@ -14,7 +14,9 @@ from pydantic import SecretStr
 from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_attempt, wait_exponential
 
 from gateway.errors import UpstreamFailedError
-from gateway.meta.errors import GraphClass, GraphFault, find_rule, parse_fault
+from gateway.meta.error_classes import GraphClass
+from gateway.meta.error_rules import find_rule
+from gateway.meta.errors import GraphFault, parse_fault
 
 _CALL_BUDGET: Final = timedelta(seconds=10)
 _ATTEMPTS: Final = 2

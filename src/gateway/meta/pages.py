@@ -13,7 +13,8 @@ from pydantic import SecretStr
 
 from gateway.domain.channel import StatusReason
 from gateway.errors import UpstreamFailedError
-from gateway.meta.errors import GraphFault, find_rule
+from gateway.meta.error_rules import find_rule
+from gateway.meta.errors import GraphFault
 from gateway.meta.graph import PageAccess
 from gateway.meta.graph_calls import GraphCalls, GraphRefusedError
 

@@ -14,7 +14,7 @@ from gateway.db.secrets import KeyRing, UndecryptableError
 from gateway.domain.delivery import Answer, NotAttempted, Retry, SendError, Throttle, Unknown
 from gateway.messaging.page_access import page_access
 from gateway.messaging.resources import content_on_the_wire
-from gateway.meta.graph import GraphClient, PageAccess
+from gateway.meta.graph import OTHER_FAULT, GraphClient, PageAccess
 from gateway.meta.sending import PageAction, PageMessage
 from gateway.sender.attempts import Attempt
 from gateway.sender.metrics import GRAPH_ERRORS
@@ -66,6 +66,10 @@ class GraphTransport:
             answer = await self._send(access, attempt, recipient.source_contact_id, budget)
         if answer.fault_code is not None:
             GRAPH_ERRORS.labels(answer.fault_code).inc()
+        if answer.fault_code == OTHER_FAULT:
+            # Codes are numbers of Meta's; nothing of the message or the person is in them.
+            error: SendError | None = getattr(answer.outcome, "error", None)
+            log.warning("graph.unfamiliar_error", code=None if error is None else error.code)
         return answer
 
     def _access(self, channel: Channel, app: MetaApp) -> PageAccess:

@@ -2,13 +2,16 @@
 
 import gzip
 import json
+from html import escape
 
 import pytest
 from pydantic import SecretStr
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from tests.support.api import ADMIN_KEY, Caller, pointers, problem
+from tests.support.graph_codes import DOCUMENTED, OF_A_RANGE
 
 from gateway import errors
+from gateway.api.failure_reasons import OWN_REASONS
 from gateway.db.engine import create_engine
 from gateway.http.api_keys import new_key
 from gateway.http.problems import ALL_PROBLEM_TYPES, PROBLEM_TYPES
@@ -45,7 +48,14 @@ def test_every_error_has_its_own_row_of_the_table():
 
 async def test_problems_are_explained_to_programs_and_to_people(api):
     listed = (await api.client.get("/problems")).json()["data"]
-    assert {each["slug"] for each in listed} == {kind.slug for kind in ALL_PROBLEM_TYPES}
+    slugs = [each["slug"] for each in listed]
+    refusals = len(ALL_PROBLEM_TYPES)
+    assert slugs[:refusals] == [kind.slug for kind in ALL_PROBLEM_TYPES]
+    assert set(slugs[refusals:]) == {
+        *(kind.slug for kind in OWN_REASONS),
+        *(row.name for row in DOCUMENTED if (row.code, row.subcode) not in OF_A_RANGE),
+    }
+    assert len(slugs) == len(set(slugs))
     for kind in ALL_PROBLEM_TYPES:
         explained = await api.client.get(kind.type)
         assert explained.status_code == 200
@@ -56,6 +66,16 @@ async def test_problems_are_explained_to_programs_and_to_people(api):
     assert "There is no such thing" in page.text
     assert "messaging-window-closed" in (await api.client.get("/problems", headers=browser)).text
     problem(await api.client.get("/problems/nonsense"), "not-found", 404)
+
+
+async def test_why_a_message_failed_can_be_looked_up(api):
+    for slug in ("cancelled", "meta-190-463", "meta-190-99999", "meta-4711-5"):
+        explained = (await api.client.get(f"/problems/{slug}")).json()
+        assert (explained["slug"], explained["type"]) == (slug, f"/problems/{slug}")
+        assert all(explained[words] for words in ("title", "cause", "remedy"))
+        page = await api.client.get(f"/problems/{slug}", headers={"Accept": "text/html"})
+        assert escape(explained["cause"]) in page.text
+    problem(await api.client.get("/problems/meta-1-2-3"), "not-found", 404)
 
 
 async def test_the_reference_needs_nothing_from_elsewhere(api):
