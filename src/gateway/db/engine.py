@@ -4,6 +4,8 @@ from typing import Final
 
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
+from gateway.db.pings import ask_before_use
+
 _STATEMENT_SECONDS: Final = 5
 _POOL_SECONDS: Final = 2
 
@@ -22,16 +24,15 @@ def create_engine(
 ) -> AsyncEngine:
     """Return a pool whose every wait has an end.
 
-    A connection that the server dropped is replaced before it is used. Statements end after five
-    seconds; a checkout that finds no connection within two raises `sqlalchemy.exc.TimeoutError`.
-    `plan_cache_mode` is PostgreSQL's setting of that name.
+    A connection that the server dropped, or that leads nowhere any more, is replaced before it is
+    used. Statements end after five seconds; a checkout that finds no connection within two raises
+    `sqlalchemy.exc.TimeoutError`. `plan_cache_mode` is PostgreSQL's setting of that name.
     """
-    return create_async_engine(
+    engine = create_async_engine(
         database_url,
         pool_size=pool_size,
         max_overflow=max_overflow,
         pool_timeout=_POOL_SECONDS,
-        pool_pre_ping=True,
         # What people wrote stands in the parameters, and errors end in logs.
         hide_parameters=True,
         connect_args={
@@ -47,3 +48,5 @@ def create_engine(
             },
         },
     )
+    ask_before_use(engine)
+    return engine

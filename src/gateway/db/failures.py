@@ -12,6 +12,16 @@ _TRANSIENT_CLASSES: Final = ("08", "53", "57", "55", "58")
 # while a failover lasts, the address may lead to a standby.
 _TRANSIENT_STATES: Final = frozenset({"40001", "40P01", "25P03", "25006"})
 
+# What asyncpg raises where a connection is, or is about to be, lost. A session that the server has
+# ended may still look alive for a moment; a statement in that moment is an internal error to it.
+LOST: Final = (
+    OSError,
+    TimeoutError,
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
+)
+
 
 def is_transient(error: BaseException) -> bool:
     """Say whether trying again later may well succeed.
@@ -22,12 +32,18 @@ def is_transient(error: BaseException) -> bool:
     """
     if isinstance(error, DBAPIError):
         state = getattr(error.orig, "sqlstate", None)
-        return error.connection_invalidated or _passes(state) or isinstance(error, InterfaceError)
+        lost = isinstance(error, InterfaceError) or _session_had_ended(error.orig)
+        return error.connection_invalidated or lost or _passes(state)
     if isinstance(error, SQLAlchemyError):
         return isinstance(error, PoolTimeoutError)
     if isinstance(error, asyncpg.PostgresError):
         return _passes(error.sqlstate)
-    return isinstance(error, OSError | TimeoutError | asyncpg.InterfaceError)
+    return isinstance(error, LOST)
+
+
+def _session_had_ended(error: BaseException | None) -> bool:
+    raised = getattr(error, "driver_exception", error)
+    return isinstance(raised, asyncpg.InternalClientError)
 
 
 def _passes(state: object) -> bool:

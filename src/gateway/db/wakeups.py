@@ -12,8 +12,13 @@ from typing import Final
 import asyncpg
 import structlog
 
+from gateway.db.failures import LOST
+
 _GATHER_SECONDS: Final = 0.02
 _RECONNECT_SECONDS: Final = 1.0
+# So often a connection on which nothing happens is asked whether it still leads anywhere.
+_QUIET_SECONDS: Final = 5.0
+_ANSWER_SECONDS: Final = 5.0
 # NOTIFY takes payloads under 8,000 bytes; 256 shards need 1,000.
 _PREFIX: Final = "gateway_"
 
@@ -50,12 +55,14 @@ class Wakeups:
         while True:
             try:
                 await self._connected()
-            except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            except LOST as error:
                 log.warning("wakeups.disconnected", error=type(error).__name__)
                 await asyncio.sleep(_RECONNECT_SECONDS)
 
     async def _connected(self) -> None:
-        connection = await asyncpg.connect(self._dsn, timeout=5, command_timeout=5)
+        connection = await asyncpg.connect(
+            self._dsn, timeout=_ANSWER_SECONDS, command_timeout=_ANSWER_SECONDS
+        )
         lost = asyncio.Event()
 
         def on_termination(_: object) -> None:
@@ -69,7 +76,9 @@ class Wakeups:
                 for callback in callbacks:
                     callback(frozenset())
             while not lost.is_set():
-                await self._something.wait()
+                if not await self._something_within(_QUIET_SECONDS):
+                    await connection.execute("SELECT")
+                    continue
                 self._something.clear()
                 pending, self._pending = self._pending, {}
                 for topic, shards in pending.items():
@@ -79,6 +88,13 @@ class Wakeups:
         finally:
             connection.terminate()
         raise ConnectionResetError("the wake-up connection was lost")
+
+    async def _something_within(self, seconds: float) -> bool:
+        try:
+            async with asyncio.timeout(seconds):
+                return await self._something.wait()
+        except TimeoutError:
+            return False
 
     def _received(self, _connection: object, _pid: int, channel: str, payload: str) -> None:
         shards = frozenset(int(part) for part in payload.split(",") if part)

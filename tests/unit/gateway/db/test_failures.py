@@ -2,6 +2,7 @@
 
 import asyncpg
 import pytest
+from sqlalchemy.dialects.postgresql.asyncpg import AsyncAdapt_asyncpg_dbapi
 from sqlalchemy.exc import DBAPIError
 
 from gateway.db.failures import is_transient
@@ -38,5 +39,14 @@ def test_what_the_statement_is_to_blame_for(kind: type[asyncpg.PostgresError]) -
     assert not is_transient(_wrapped(kind("x")))
 
 
-def _wrapped(error: asyncpg.PostgresError) -> DBAPIError:
+def test_a_session_that_the_server_ended_is_a_lost_connection() -> None:
+    """A statement sent before that is noticed meets a connection in the middle of something."""
+    error = asyncpg.InternalClientError("cannot switch to state 12; another operation is there")
+    assert is_transient(error)
+    assert is_transient(_wrapped(error))
+    translated = AsyncAdapt_asyncpg_dbapi.InternalClientError("x", error)
+    assert is_transient(DBAPIError("SELECT 1", {}, translated))
+
+
+def _wrapped(error: Exception) -> DBAPIError:
     return DBAPIError("SELECT 1", {}, error)
