@@ -38,9 +38,12 @@ class Drill:
             finally:
                 over.set()
 
+        async def hit() -> None:
+            await strike(over)
+
         async with asyncio.TaskGroup() as group:
             group.create_task(write())
-            group.create_task(_await(strike(over)))
+            group.create_task(hit())
 
 
 @asynccontextmanager
@@ -82,7 +85,3 @@ def _keep(directory: Path, place: Path) -> None:
     shutil.rmtree(place, ignore_errors=True)
     shutil.copytree(directory / "logs", place)
     shutil.copy(directory / "ledger.jsonl", place)
-
-
-async def _await(work: Awaitable[None]) -> None:
-    await work

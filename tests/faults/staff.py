@@ -3,9 +3,10 @@
 import asyncio
 import random
 from collections import Counter
-from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Final
 
 import httpx
@@ -70,11 +71,11 @@ class Staff:
 
     async def finish(self) -> None:
         """Come back, end what runs, and return when nobody waits any more."""
-        await self._at_once(self._show(agent, "active") for agent in self.agents)
+        await self._at_once(partial(self._show, agent, "active") for agent in self.agents)
         async with asyncio.timeout(6 * WAITING_SECONDS):
             while await self._list("offered") or await self._list("open"):
                 ongoing = await self._list("ongoing")
-                await self._at_once(self._act(each["id"], "close", {}) for each in ongoing)
+                await self._close(ongoing)
                 await asyncio.sleep(_PAUSE_SECONDS)
 
     async def _answer_offers(self) -> None:
@@ -84,24 +85,26 @@ class Staff:
             act = self.chance.choice(["accept", "accept", "accept", "reject", "forget"])
             if offers and act != "forget":
                 by = {"agent_id": self.chance.choice(offers)["agent_id"]}
-                answers.append(self._act(enquiry["id"], act, by))
+                answers.append(partial(self._act, enquiry["id"], act, by))
         await self._at_once(answers)
 
     async def _end_some(self) -> None:
         ongoing = await self._list("ongoing")
-        some = [each for each in ongoing if self.chance.random() < 0.3]
-        await self._at_once(self._act(each["id"], "close", {}) for each in some)
+        await self._close([each for each in ongoing if self.chance.random() < 0.3])
 
     async def _come_and_go(self) -> None:
         state = self.chance.choice(["active", "active", "idle", "busy", "offline"])
         await self._show(self.chance.choice(self.agents), state)
 
-    async def _at_once(self, acts: Iterable[Coroutine[Any, Any, None]]) -> None:
+    async def _close(self, enquiries: Iterable[dict[str, Any]]) -> None:
+        await self._at_once(partial(self._act, each["id"], "close", {}) for each in enquiries)
+
+    async def _at_once(self, acts: Iterable[Callable[[], Awaitable[None]]]) -> None:
         hands = asyncio.Semaphore(_HANDS)
 
-        async def do(act: Coroutine[Any, Any, None]) -> None:
+        async def do(act: Callable[[], Awaitable[None]]) -> None:
             async with hands:
-                await act
+                await act()
 
         async with asyncio.TaskGroup() as group:
             for act in acts:
