@@ -19,6 +19,14 @@ _MANY: Final = 1_000_000
 _IN_FLIGHT: Final = """
     SELECT message_id, attempt FROM deliveries WHERE status = 'sending' AND kind = 'message'
 """
+_LATE: Final = """
+    SELECT coalesce(extract(epoch FROM (
+      SELECT max(accepted_at - occurred_at) FROM messages
+      WHERE direction = 'inbound' AND account_id = ANY($1))), 0)::float AS effect,
+    coalesce(extract(epoch FROM (
+      SELECT max(first_attempt_at - created_at) FROM deliveries
+      WHERE kind = 'message' AND account_id = ANY($1))), 0)::float AS call
+"""
 
 
 @dataclass(frozen=True)
@@ -43,6 +51,15 @@ class Run:
             return list(await connection.fetch(query, *arguments))
         finally:
             await connection.close()
+
+    async def longest_waits(self) -> dict[str, float]:
+        """Return for how many seconds what people wrote waited for its `effect` at most.
+
+        And an accepted message for its `call`.
+        """
+        accounts = [entry["account"] for entry in self.ledger.of("account")]
+        (late,) = await self.fetch(_LATE, accounts)
+        return {name: round(seconds, 2) for name, seconds in late.items()}
 
     async def require_clean(self) -> dict[str, Any]:
         """Wait until all is settled; raise where anything was lost, doubled or out of order."""
