@@ -191,13 +191,15 @@ async def send(
             replace(
                 outgoing,
                 content=content,
+                # One of them answers; the others go on from there.
+                reply_to=outgoing.reply_to if number == 0 else None,
                 enquiry_id=enquiry_id,
                 comment_id=comment_id,
                 take_thread=body.take_thread or takes,
                 traceparent=traceparent,
             ),
         )
-        for content in contents
+        for number, content in enumerate(contents)
     ]
     return _shown(place.channel, messages)
 

@@ -3,7 +3,8 @@
 import re
 from typing import Final
 
-from gateway.domain.content import split_text
+from gateway.domain.splitting import UnsplittableError, split_text
+from gateway.domain.text_limit import TextLimit
 
 DEFAULT_WELCOME: Final = (
     "Hello, and thank you for writing to us. One moment, please: somebody will be with you shortly."
@@ -26,7 +27,7 @@ _NAMELESS_FIRST: Final = re.compile(r"^[^\S\n]*\{contact_name\}[^\w\n{]*(.?)", r
 _CUT: Final = "…"
 
 
-def compose(template: str, *, contact_name: str | None, channel_name: str, limit: int) -> str:
+def compose(template: str, *, contact_name: str | None, channel_name: str, limit: TextLimit) -> str:
     """Return a channel's own words with its placeholders filled in, within the text limit.
 
     Other words in braces stay as they are. Where nobody knows the contact's name, the text reads as
@@ -39,9 +40,13 @@ def compose(template: str, *, contact_name: str | None, channel_name: str, limit
         text = _NAMELESS.sub("", text)
     names = {"contact_name": name, "channel_name": channel_name}
     text = _PLACEHOLDER.sub(lambda found: names[found[1]], text)
-    if len(text) <= limit:
-        return text
-    if limit <= len(_CUT):
-        return text[:limit]
-    parts = split_text(text, limit=limit - len(_CUT))
-    return parts[0] + _CUT if parts else ""
+    return text if limit.holds(text) else _shortened(text, limit)
+
+
+def _shortened(text: str, limit: TextLimit) -> str:
+    for end in (_CUT, ""):
+        try:
+            return split_text(text, limit.beside(end))[0] + end
+        except (UnsplittableError, IndexError):
+            continue
+    return ""

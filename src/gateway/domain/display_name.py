@@ -22,9 +22,9 @@ def display_name_of(
 
 def with_name(text: str, display_name: str | None) -> str:
     """Return a text as it goes over the wire."""
-    return text if display_name is None else f"{display_name}: {text}"
+    return before_text(display_name) + text
 
 
-def length_of_name(display_name: str | None) -> int:
-    """Return how many characters of a channel's text limit the name takes."""
-    return len(with_name("", display_name))
+def before_text(display_name: str | None) -> str:
+    """Return what stands before an agent's words; it counts against the channel's text limit."""
+    return "" if display_name is None else f"{display_name}: "

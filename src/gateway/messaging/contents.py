@@ -1,15 +1,19 @@
 """Makes what somebody wants to say into the contents of messages, as one channel can send them."""
 
-from typing import Any
+from typing import Any, Final
 
 from gateway.contracts.content import MediaContent, TemplateContent, TextContent, stored
 from gateway.db.channels import Channel
 from gateway.db.media import Media, get_media
 from gateway.db.unit_of_work import UnitOfWork
-from gateway.domain.content import check_text, split_text
-from gateway.domain.display_name import length_of_name
+from gateway.domain.display_name import before_text
 from gateway.domain.media import kind_of
+from gateway.domain.splitting import UnsplittableError, split_text
+from gateway.domain.text_limit import TextLimit, check_text, text_limit_of, too_long
 from gateway.errors import FieldFault, InvalidFieldsError, MediaNotSupportedError
+
+# More would be sent in one transaction than one conversation should ever get at once.
+MOST_PARTS: Final = 100
 
 
 def media_link(public_url: str, media: Media) -> str:
@@ -32,7 +36,8 @@ async def contents_of(
     that the content is.
 
     Raises:
-        TextTooLongError: A text is longer than the channel takes, and is not to be split.
+        TextTooLongError: A text is longer than the channel takes, and is not to be split, or
+            cannot be.
         InvalidFieldsError: There is no such media.
         MediaNotSupportedError: The media is of another kind than the content says.
     """
@@ -71,13 +76,26 @@ async def require_media(
 def _texts(
     content: TextContent, channel: Channel, display_name: str | None, *, split: bool, pointer: str
 ) -> list[dict[str, Any]]:
-    taken = length_of_name(display_name)
-    if not split or channel.text_limit <= taken:
-        check_text(content.text, limit=channel.text_limit, taken=taken, pointer=pointer)
+    limit, before = text_limit_of(channel.kind, channel.text_limit), before_text(display_name)
+    if not split:
+        check_text(content.text, limit=limit, before=before, pointer=pointer)
         return [stored(content)]
-    *first, last = split_text(content.text, limit=channel.text_limit - taken)
+    *first, last = _parts(content.text, limit.beside(before), pointer)
     # Quick replies vanish with the next message, so they go with the last one.
     return [
         *({"type": "text", "text": text} for text in first),
         stored(content) | {"text": last},
     ]
+
+
+def _parts(text: str, limit: TextLimit, pointer: str) -> list[str]:
+    if len(text) > MOST_PARTS * max(limit.characters, 1):
+        raise too_long(f"The text would be cut into more than {MOST_PARTS} parts.", pointer)
+    try:
+        parts = split_text(text, limit)
+    except UnsplittableError:
+        detail = "The text cannot be cut: a single character of it is longer than a message."
+        raise too_long(detail, pointer) from None
+    if len(parts) > MOST_PARTS:
+        raise too_long(f"The text would be cut into more than {MOST_PARTS} parts.", pointer)
+    return parts

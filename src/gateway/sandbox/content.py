@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 from gateway.sandbox.errors import GraphError, invalid_parameter
 
 TEXT_LIMIT: Final = 2000
+# Of bytes, where Messenger counts characters.
 INSTAGRAM_TEXT_LIMIT: Final = 1000
 METADATA_LIMIT: Final = 1000
 QUICK_REPLIES_LIMIT: Final = 13
@@ -75,8 +76,10 @@ def read_content(
         raise GraphError(100, 2018034)
     if text and attachments:
         raise invalid_parameter("message", "cannot have both text and an attachment")
-    limit = INSTAGRAM_TEXT_LIMIT if instagram else TEXT_LIMIT
-    _bounded(text or "", "message[text]", limit)
+    if instagram:
+        _bounded((text or "").encode(), "message[text]", INSTAGRAM_TEXT_LIMIT)
+    else:
+        _bounded(text or "", "message[text]", TEXT_LIMIT)
     for attachment in attachments:
         _check_attachment(attachment, uploaded=uploaded)
     metadata = message.get("metadata")
@@ -232,7 +235,7 @@ def is_web_address(value: object) -> bool:
     return parts.scheme in ("http", "https") and bool(parts.netloc)
 
 
-def _bounded(text: str, name: str, limit: int) -> None:
+def _bounded(text: str | bytes, name: str, limit: int) -> None:
     if len(text) > limit:
         raise GraphError(
             100, message=f"(#100) Length of param {name} must be less than or equal to {limit}"

@@ -8,6 +8,7 @@ from typing import Final
 
 from gateway.db.messages import Message
 from gateway.domain.automatic_texts import compose
+from gateway.domain.text_limit import text_limit_of
 from gateway.messaging.acceptance import Outgoing
 from gateway.messaging.automatic import say
 from routing.enquiries import Actor
@@ -51,7 +52,7 @@ async def _say(held: HeldEnquiry, words: str, *, cause: str) -> Message | None:
         settings["text"],
         contact_name=(await work.addressee(held.conversation)).name,
         channel_name=channel.name,
-        limit=channel.text_limit,
+        limit=text_limit_of(channel.kind, channel.text_limit),
     )
     if not text.strip():
         return None

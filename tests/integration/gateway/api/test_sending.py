@@ -199,11 +199,12 @@ async def test_templates_and_quick_replies_go_as_they_are(acme, path):
     ]
 
 
-async def test_a_long_text_goes_in_parts_when_asked(acme, path):
+async def test_a_long_text_goes_in_parts_when_asked(acme, path, talk):
     words = "word " * 1000
     refused = await acme.post(f"{path}/messages", said(words))
     problem(refused, "text-too-long", 422)
-    sent = await acme.post(f"{path}/messages", said(words, split=True, client_reference="r"))
+    whole = said(words, split=True, client_reference="r", reply_to=talk[2])
+    sent = await acme.post(f"{path}/messages", whole)
     assert sent.status_code == 202
     parts = sent.json()["parts"]
     assert parts[0] == sent.json()["id"]
@@ -212,6 +213,9 @@ async def test_a_long_text_goes_in_parts_when_asked(acme, path):
     assert " ".join(each["content"]["text"] for each in listed) == words.strip()
     assert {each["client_reference"] for each in listed} == {"r"}
     assert all(len(each["content"]["text"]) <= 2000 for each in listed)
+    assert [each["reply_to"] for each in listed] == [talk[2], None, None]
+    endless = await acme.post(f"{path}/messages", said("x" * 200_001, split=True))
+    assert pointers(problem(endless, "text-too-long", 422)) == ["/content/text"]
 
 
 async def test_messages_of_a_channel_that_cannot_send_wait(api, acme, messenger, path):

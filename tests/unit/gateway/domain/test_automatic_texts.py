@@ -3,10 +3,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.domain.automatic_texts import DEFAULT_AWAY, DEFAULT_WELCOME, compose
+from gateway.domain.text_limit import TextLimit
 
 
 def composed(template: str, name: str | None = "Vera", limit: int = 2000) -> str:
-    return compose(template, contact_name=name, channel_name="Acme", limit=limit)
+    return compose(template, contact_name=name, channel_name="Acme", limit=TextLimit(limit))
 
 
 @pytest.mark.parametrize(

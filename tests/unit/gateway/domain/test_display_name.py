@@ -1,7 +1,7 @@
 import pytest
 
-from gateway.domain.content import check_text
-from gateway.domain.display_name import display_name_of, length_of_name, with_name
+from gateway.domain.display_name import before_text, display_name_of, with_name
+from gateway.domain.text_limit import TextLimit, check_text
 from gateway.errors import TextTooLongError
 
 
@@ -33,9 +33,9 @@ def test_the_name_stands_before_the_text() -> None:
 
 
 def test_the_name_counts_in_the_limit() -> None:
-    taken = length_of_name("Ada")
-    assert taken == 5
-    check_text("x" * 15, limit=20, taken=taken, pointer="/text")
+    before = before_text("Ada")
+    assert before == "Ada: "
+    check_text("x" * 15, limit=TextLimit(20), before=before, pointer="/text")
     with pytest.raises(TextTooLongError) as caught:
-        check_text("x" * 16, limit=20, taken=taken, pointer="/text")
+        check_text("x" * 16, limit=TextLimit(20), before=before, pointer="/text")
     assert "5 of them for the name" in caught.value.faults[0].detail
