@@ -9,8 +9,8 @@ from pydantic import AfterValidator, Field, StringConstraints
 from gateway.api.channel_resources import existing_channel
 from gateway.api.filters import ChannelFilter, Search
 from gateway.contracts.canonical import compact, scrub
-from gateway.contracts.content import WebAddress
 from gateway.contracts.resources import Contact as ContactResource
+from gateway.contracts.strict import WebAddress
 from gateway.db.contacts import Contact, change_contact, get_contact, list_contacts
 from gateway.db.first_contact import contact_resource
 from gateway.db.outbox import NewEvent

@@ -148,7 +148,9 @@ async def show_action(
     contact = await get_contact(work.connection, account_id, place.conversation.contact_id)
     assert contact is not None
     refuse_contact(contact)
-    request_action(work, place.conversation, place.channel, {"action": body.action})
+    request_action(
+        work, place.conversation, place.channel, {"action": body.action}, pointer="/action"
+    )
     conversation = await existing_conversation(work, account_id, conversation_id)
     (shown,) = await shown_conversations(work, parts, account_id, [conversation])
     return shown

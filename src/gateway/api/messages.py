@@ -3,19 +3,21 @@
 from typing import Annotated
 
 from fastapi import APIRouter, Response
-from pydantic import Field, StringConstraints
+from pydantic import AfterValidator, Field, StringConstraints
 
 from gateway.api.deliveries import AttemptResource, attempt_resource
 from gateway.api.parts import Parts
-from gateway.api.refusals import refuse_channel
+from gateway.api.refusals import refuse_channel, refuse_contact
 from gateway.api.resending import check_resendable, look_up, note_shown
 from gateway.api.sending import lock_place, refuse_place
 from gateway.contracts.resources import Message as MessageResource
 from gateway.db.channels import Channel, get_channel
+from gateway.db.contacts import get_contact
 from gateway.db.delivery_views import find_attempts_of_message
 from gateway.db.messages import Message, get_message
 from gateway.db.unit_of_work import UnitOfWork
 from gateway.domain.message import Direction
+from gateway.domain.reactions import is_reaction
 from gateway.errors import ConflictError, NotFoundError, RecallNotSupportedError
 from gateway.http.routes import READ, SEND, AccountId, GatewayRoute, Outside, Work
 from gateway.http.schemas import IS_TEXT, Body
@@ -27,6 +29,17 @@ from gateway.meta.conversations import Shown
 router = APIRouter(prefix="/v1/messages", tags=["Messages"], route_class=GatewayRoute)
 
 
+def _is_reaction(value: str) -> str:
+    if not is_reaction(value):
+        raise ValueError("It is neither one of Meta's reactions nor one emoji")
+    return value
+
+
+Reaction = Annotated[
+    str, StringConstraints(min_length=1, max_length=50), AfterValidator(_is_reaction), IS_TEXT
+]
+
+
 class MessageWithAttempts(MessageResource):
     """A message and each attempt to send it."""
 
@@ -36,11 +49,9 @@ class MessageWithAttempts(MessageResource):
 class NewReaction(Body):
     """A reaction to a contact's message; null takes it back."""
 
-    reaction: Annotated[str, StringConstraints(min_length=1, max_length=50), IS_TEXT] | None = (
-        Field(
-            description="Meta's word for it, such as `love`, or an emoji.",
-            examples=["love", None],
-        )
+    reaction: Reaction | None = Field(
+        description="`smile`, `angry`, `sad`, `wow`, `love`, `like`, `dislike`, or one emoji.",
+        examples=["love", None],
     )
 
 
@@ -58,7 +69,9 @@ async def read_message(message_id: str, account_id: AccountId, work: Work) -> Me
 async def recall_message(message_id: str, account_id: AccountId, work: Work) -> None:
     """Messages cannot be taken back: this is refused for every one."""
     await _existing(work, account_id, message_id)
-    raise RecallNotSupportedError("No channel can take a message back.")
+    raise RecallNotSupportedError(
+        "No channel can take a message back. Send another one that corrects it."
+    )
 
 
 @router.post("/{message_id}/reactions", status_code=202, dependencies=[SEND])
@@ -69,6 +82,9 @@ async def react(
     message, _ = await _existing(work, account_id, message_id)
     place = await lock_place(work, account_id, message.conversation_id)
     refuse_channel(place.channel)
+    contact = await get_contact(work.connection, account_id, place.conversation.contact_id)
+    assert contact is not None
+    refuse_contact(contact)
     if message.direction is not Direction.INBOUND or message.source_message_id is None:
         raise ConflictError("Only messages of contacts can be reacted to.")
     payload = {
@@ -77,7 +93,7 @@ async def react(
     }
     if body.reaction is not None:
         payload["reaction"] = body.reaction
-    request_action(work, place.conversation, place.channel, payload)
+    request_action(work, place.conversation, place.channel, payload, pointer="/reaction")
     return _shown(message, place.channel)
 
 

@@ -26,7 +26,7 @@ from gateway.domain import ids
 from gateway.domain.channel import ChannelKind
 from gateway.domain.conversation import ThreadOwner
 from gateway.domain.display_name import display_name_of
-from gateway.domain.message import AuthorKind
+from gateway.domain.message import AuthorKind, MessageStatus
 from gateway.errors import (
     FieldFault,
     InvalidFieldsError,
@@ -209,6 +209,8 @@ async def _outgoing(work: UnitOfWork, place: Place, body: NewMessage, author: _A
     _check_tag(body, kind)
     if body.persona_id is not None and kind is not ChannelKind.MESSENGER:
         raise _unsupported("/persona_id", "Personas are Messenger's.")
+    if body.take_thread and kind is ChannelKind.THIRD_PARTY:
+        raise _unsupported("/take_thread", "Third-party channels have no threads to take.")
     if body.reply_to is not None:
         await _check_reply(work, place.conversation, body.reply_to)
     return Outgoing(
@@ -241,6 +243,8 @@ async def _check_reply(work: UnitOfWork, conversation: Conversation, message_id:
         raise _invalid(
             "/reply_to", "unknown-message", "There is no such message in this conversation."
         )
+    if answered.status is MessageStatus.FAILED or answered.unsent_at is not None:
+        raise _invalid("/reply_to", "message-not-there", "The contact does not have that message.")
 
 
 async def _author(work: UnitOfWork, channel: Channel, author: AuthorSettings) -> _Author:

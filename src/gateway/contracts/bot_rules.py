@@ -2,25 +2,17 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field, StringConstraints, model_validator
+from pydantic import Field, StringConstraints, model_validator
 
 from gateway.contracts.content import Content, stored
-from gateway.contracts.strict import IS_TEXT, Body
+from gateway.contracts.strict import IS_SAID, IS_TEXT, Body
 
 MOST_RULES = 100
 _MOST_VALUES = 100
 _MOST_MESSAGES = 10
 
 
-def _is_said(value: str) -> str:
-    if not value.strip():
-        raise ValueError("It has to say something")
-    return value
-
-
-Value = Annotated[
-    str, StringConstraints(min_length=1, max_length=1000), AfterValidator(_is_said), IS_TEXT
-]
+Value = Annotated[str, StringConstraints(min_length=1, max_length=1000), IS_SAID, IS_TEXT]
 
 
 class BotTrigger(Body):

@@ -1,70 +1,60 @@
 """What can be said in a message that leaves: text, media and templates, within Meta's limits.
 
-Shapes and limits: "Send API" of the Messenger Platform. What only one channel's settings know, such
-as its own text limit, is `gateway.domain.content`'s.
+Shapes and limits: "Send API" of the Messenger Platform. What depends on the channel is said
+elsewhere: its text limit by `gateway.domain.text_limit`, what its kind cannot do by
+`gateway.domain.abilities`.
 """
 
+from collections import Counter
 from typing import Annotated, Any, Literal, TypeAlias
-from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, Field, StringConstraints, model_validator
+from pydantic import AfterValidator, Field, ValidationInfo, field_validator, model_validator
 
-from gateway.contracts.strict import IS_TEXT, Body, Reference, Text
-
-
-def _is_address(value: str) -> str:
-    try:
-        parts = urlsplit(value)
-        reachable = parts.scheme in ("https", "http") and bool(parts.hostname)
-    except ValueError:
-        reachable = False
-    if not reachable or not value.isprintable() or " " in value:
-        raise ValueError("It has to be a web address")
-    return value
-
-
-def _is_said(value: str) -> str:
-    if not value.strip():
-        raise ValueError("It has to say something")
-    return value
-
-
-WebAddress = Annotated[
-    str, StringConstraints(min_length=1, max_length=2048), AfterValidator(_is_address), IS_TEXT
-]
-ButtonTitle = Annotated[
-    str, StringConstraints(min_length=1, max_length=20), AfterValidator(_is_said), IS_TEXT
-]
-Payload = Annotated[str, StringConstraints(min_length=1, max_length=1000), IS_TEXT]
-CardLine = Annotated[
-    str, StringConstraints(min_length=1, max_length=80), AfterValidator(_is_said), IS_TEXT
-]
+from gateway.contracts.buttons import ButtonTitle, Payload
+from gateway.contracts.strict import IS_SAID, Body, Reference, Text, WebAddress, required
+from gateway.contracts.templates import Template
 
 
 class QuickReply(Body):
     """An answer that the contact can tap; it vanishes after the next message."""
 
     content_type: Literal["text", "user_phone_number", "user_email"] = "text"
-    title: ButtonTitle | None = Field(default=None, examples=["Yes, please"])
-    payload: Payload | None = None
+    title: ButtonTitle | None = Field(default=None, validate_default=True, examples=["Yes, please"])
+    payload: Payload | None = Field(
+        default=None, description="Comes back when it is tapped; the title, unless it is given."
+    )
     image_url: WebAddress | None = None
 
-    @model_validator(mode="after")
-    def _has_a_title(self) -> "QuickReply":
-        if self.content_type == "text" and self.title is None:
-            raise ValueError("A quick reply of text needs a title")
-        return self
+    @field_validator("title")
+    @classmethod
+    def _is_there_for_text(cls, value: str | None, info: ValidationInfo) -> str | None:
+        if value is None and info.data.get("content_type") == "text":
+            raise required()
+        return value
+
+
+def _ask_once(replies: list[QuickReply]) -> list[QuickReply]:
+    asked = Counter(reply.content_type for reply in replies)
+    for kind in ("user_phone_number", "user_email"):
+        if asked[kind] > 1:
+            raise ValueError(f"Only one of them may be a `{kind}`")
+    return replies
+
+
+QuickReplies = Annotated[
+    list[QuickReply], Field(min_length=1, max_length=13), AfterValidator(_ask_once)
+]
 
 
 class TextContent(Body):
     """Words."""
 
     type: Literal["text"]
-    text: Annotated[Text, AfterValidator(_is_said)] = Field(
+    text: Annotated[Text, IS_SAID] = Field(
         description="As long as the channel's `text_limit` at most.",
         examples=["Your parcel is on its way."],
     )
-    quick_replies: Annotated[list[QuickReply], Field(min_length=1, max_length=13)] | None = None
+    quick_replies: QuickReplies | None = None
 
 
 class MediaContent(Body):
@@ -81,98 +71,11 @@ class MediaContent(Body):
         return self
 
 
-class WebButton(Body):
-    """Opens a page."""
-
-    type: Literal["web_url"]
-    title: ButtonTitle
-    url: WebAddress
-    webview_height_ratio: Literal["compact", "tall", "full"] | None = None
-    messenger_extensions: bool | None = None
-    fallback_url: WebAddress | None = None
-
-
-class PostbackButton(Body):
-    """Sends a postback."""
-
-    type: Literal["postback"]
-    title: ButtonTitle
-    payload: Payload
-
-
-class PhoneButton(Body):
-    """Calls a number."""
-
-    type: Literal["phone_number"]
-    title: ButtonTitle
-    payload: Annotated[str, StringConstraints(pattern=r"^\+[0-9]{3,20}$")] = Field(
-        examples=["+44123456789"]
-    )
-
-
-class LinkAccountButton(Body):
-    """Begins account linking."""
-
-    type: Literal["account_link"]
-    url: WebAddress
-
-
-class UnlinkAccountButton(Body):
-    """Ends account linking."""
-
-    type: Literal["account_unlink"]
-
-
-Button: TypeAlias = Annotated[
-    WebButton | PostbackButton | PhoneButton | LinkAccountButton | UnlinkAccountButton,
-    Field(discriminator="type"),
-]
-Buttons = Annotated[list[Button], Field(min_length=1, max_length=3)]
-
-
-class DefaultAction(Body):
-    """What a tap on a card does."""
-
-    type: Literal["web_url"]
-    url: WebAddress
-    webview_height_ratio: Literal["compact", "tall", "full"] | None = None
-    messenger_extensions: bool | None = None
-    fallback_url: WebAddress | None = None
-
-
-class Card(Body):
-    """One card of a generic template."""
-
-    title: CardLine
-    subtitle: CardLine | None = None
-    image_url: WebAddress | None = None
-    default_action: DefaultAction | None = None
-    buttons: Buttons | None = None
-
-
-class ButtonTemplate(Body):
-    """A text with buttons."""
-
-    template_type: Literal["button"]
-    text: Annotated[
-        str, StringConstraints(min_length=1, max_length=640), AfterValidator(_is_said), IS_TEXT
-    ]
-    buttons: Buttons
-
-
-class GenericTemplate(Body):
-    """Cards beside one another."""
-
-    template_type: Literal["generic"]
-    elements: Annotated[list[Card], Field(min_length=1, max_length=10)]
-    image_aspect_ratio: Literal["horizontal", "square"] | None = None
-
-
 class TemplateContent(Body):
     """Cards or buttons."""
 
     type: Literal["template"]
-    template: ButtonTemplate | GenericTemplate = Field(discriminator="template_type")
+    template: Template
 
 
 Content: TypeAlias = Annotated[

@@ -7,11 +7,16 @@ from gateway.db.conversations import Conversation
 from gateway.db.outbox import NewDelivery
 from gateway.db.unit_of_work import UnitOfWork
 from gateway.domain.channel import ChannelKind
-from gateway.errors import NotSupportedByChannelError
+from gateway.errors import FieldFault, NotSupportedByChannelError
 
 
 def request_action(
-    work: UnitOfWork, conversation: Conversation, channel: Channel, payload: dict[str, Any]
+    work: UnitOfWork,
+    conversation: Conversation,
+    channel: Channel,
+    payload: dict[str, Any],
+    *,
+    pointer: str,
 ) -> None:
     """Ask for an action in a conversation.
 
@@ -21,12 +26,16 @@ def request_action(
         channel: Its channel; while that is held, nothing is shown and nothing is kept for later.
         payload: `{"action": "typing_on|typing_off|mark_seen"}`, or
             `{"action": "react|unreact", "source_message_id": <Meta's mid>, "reaction"?}`.
+        pointer: Where a refusal says that the action is.
 
     Raises:
         NotSupportedByChannelError: Third parties take messages alone.
     """
     if channel.kind is ChannelKind.THIRD_PARTY:
-        raise NotSupportedByChannelError("A third-party channel takes no such actions.")
+        detail = "Third-party channels take messages alone: no typing, seen or reactions."
+        raise NotSupportedByChannelError(
+            detail, faults=[FieldFault(pointer, "not-supported", detail)]
+        )
     if channel.hold is not None:
         return
     delivery = NewDelivery(

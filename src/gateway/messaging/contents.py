@@ -6,11 +6,17 @@ from gateway.contracts.content import MediaContent, TemplateContent, TextContent
 from gateway.db.channels import Channel
 from gateway.db.media import Media, get_media
 from gateway.db.unit_of_work import UnitOfWork
+from gateway.domain.abilities import inability
 from gateway.domain.display_name import before_text
 from gateway.domain.media import kind_of
 from gateway.domain.splitting import UnsplittableError, split_text
 from gateway.domain.text_limit import TextLimit, check_text, text_limit_of, too_long
-from gateway.errors import FieldFault, InvalidFieldsError, MediaNotSupportedError
+from gateway.errors import (
+    FieldFault,
+    InvalidFieldsError,
+    MediaNotSupportedError,
+    NotSupportedByChannelError,
+)
 
 # More would be sent in one transaction than one conversation should ever get at once.
 MOST_PARTS: Final = 100
@@ -36,11 +42,13 @@ async def contents_of(
     that the content is.
 
     Raises:
+        NotSupportedByChannelError: A channel of this kind cannot say that.
         TextTooLongError: A text is longer than the channel takes, and is not to be split, or
             cannot be.
         InvalidFieldsError: There is no such media.
         MediaNotSupportedError: The media is of another kind than the content says.
     """
+    _refuse_what_channel_cannot(stored(content), channel, pointer)
     if isinstance(content, TextContent):
         return _texts(content, channel, display_name, split=split, pointer=f"{pointer}/text")
     if isinstance(content, MediaContent) and content.media_id is not None:
@@ -71,6 +79,13 @@ async def require_media(
             detail, faults=[FieldFault(f"{pointer}/type", "media-not-supported", detail)]
         )
     return media
+
+
+def _refuse_what_channel_cannot(content: dict[str, Any], channel: Channel, pointer: str) -> None:
+    cannot = inability(content, channel.kind)
+    if cannot is not None:
+        fault = FieldFault(pointer + cannot.pointer, "not-supported", cannot.detail)
+        raise NotSupportedByChannelError(cannot.detail, faults=[fault])
 
 
 def _texts(

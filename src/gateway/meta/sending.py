@@ -108,5 +108,13 @@ def _content(content: Mapping[str, Any]) -> dict[str, Any]:
         raise UnsendableContentError(_NO_MEDIA)
     quick_replies = content.get("quick_replies")
     if quick_replies:
-        body["quick_replies"] = [{"content_type": "text", **each} for each in quick_replies]
+        body["quick_replies"] = [_quick_reply(each) for each in quick_replies]
     return body
+
+
+def _quick_reply(reply: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a quick reply with what Graph requires of one that has a title."""
+    full = {"content_type": "text", **reply}
+    if full["content_type"] == "text":
+        full.setdefault("payload", full["title"])
+    return full

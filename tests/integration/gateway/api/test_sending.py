@@ -156,7 +156,7 @@ async def test_refusals_come_in_their_order(api, acme, messenger, path, talk, cl
             "/content/quick_replies/0/title",
         ),
         (
-            {"type": "template", "template": {"template_type": "media"}},
+            {"type": "template", "template": {"template_type": "list"}},
             "/content/template/template_type",
         ),
         (
@@ -303,6 +303,42 @@ async def test_a_third_party_channel_reaches_people_by_its_own_ids(api, acme):
         assert pointers(answer.json()) == [pointer]
 
 
+async def test_a_third_party_takes_messages_alone(api, acme):
+    channel = await api.third_party(acme)
+    conversation_id, _, message_id = await wrote(api.database, acme.account_id, channel["id"])
+    path = f"/v1/conversations/{conversation_id}"
+    agent = (await acme.post("/v1/agents", {"first_name": "Ann"})).json()
+    buttons = [{"type": "account_unlink"}]
+    template = {"template_type": "button", "text": "Out?", "buttons": buttons}
+    for where, body, pointer in [
+        (f"{path}/messages", {"content": {"type": "template", "template": template}}, "/content"),
+        (f"{path}/messages", said(persona_id="17"), "/persona_id"),
+        (f"{path}/messages", said(take_thread=True), "/take_thread"),
+        (
+            f"{path}/messages",
+            said(tag="HUMAN_AGENT", author={"kind": "agent", "id": agent["id"]}),
+            "/tag",
+        ),
+        (f"{path}/actions", {"action": "typing_on"}, "/action"),
+        (f"/v1/messages/{message_id}/reactions", {"reaction": "love"}, "/reaction"),
+    ]:
+        refused = problem(await acme.post(where, body), "not-supported-by-channel", 422)
+        assert [found.removesuffix("/type") for found in pointers(refused)] == [pointer]
+    replies = [{"title": "Yes", "payload": "YES"}]
+    asked = {"type": "text", "text": "Well?", "quick_replies": replies}
+    assert (await acme.post(f"{path}/messages", {"content": asked})).status_code == 202
+    assert len(await api.rows("SELECT 1 FROM deliveries")) == 1
+
+
+async def test_what_the_contact_does_not_have_cannot_be_answered(api, acme, path, talk):
+    ours = (await acme.post(f"{path}/messages", said())).json()["id"]
+    await set_state(api.database, "messages", ours, status="failed")
+    await set_state(api.database, "messages", talk[2], unsent_at=api.clock.now())
+    for message_id in (ours, talk[2], "msg_x"):
+        refused = await acme.post(f"{path}/messages", said(reply_to=message_id))
+        assert pointers(problem(refused, "validation-failed", 422)) == ["/reply_to"]
+
+
 async def test_a_page_reaches_only_who_wrote(acme, messenger):
     path = f"/v1/channels/{messenger['id']}/messages"
     unknown = await acme.post(path, said(recipient={"source_contact_id": "stranger"}))
@@ -321,7 +357,7 @@ async def test_a_comment_gets_one_private_reply(api, acme, messenger):
 async def test_a_message_cannot_be_recalled(acme, path):
     sent = (await acme.post(f"{path}/messages", said())).json()
     refused = await acme.delete(f"/v1/messages/{sent['id']}")
-    problem(refused, "recall-not-supported", 405)
+    assert "Send another one" in problem(refused, "recall-not-supported", 405)["detail"]
     assert refused.headers["allow"] == "GET"
     problem(await acme.delete("/v1/messages/msg_x"), "not-found", 404)
 
@@ -339,6 +375,8 @@ async def test_typing_and_reactions_are_asked_for_once(api, acme, path, talk):
     ]
     assert [payload["action"] for payload in payloads] == ["typing_on", "react", "unreact"]
     assert payloads[1]["reaction"] == "love"
+    nameless = await acme.post(f"/v1/messages/{talk[2]}/reactions", {"reaction": "banana"})
+    assert pointers(problem(nameless, "validation-failed", 422)) == ["/reaction"]
     ours = (await acme.post(f"{path}/messages", said())).json()
     refused = await acme.post(f"/v1/messages/{ours['id']}/reactions", {"reaction": "love"})
     problem(refused, "conflict", 409)

@@ -182,7 +182,7 @@ async def test_a_suspended_channel_keeps_its_messages(outbox: Outbox):
 
 async def _ask(outbox: Outbox, conversation: str, payload: dict[str, str]) -> None:
     async with outbox.held(conversation) as (work, held, channel):
-        request_action(work, held, channel, payload)
+        request_action(work, held, channel, payload, pointer="/action")
 
 
 async def test_an_action_is_tried_once_and_passes_what_waits(outbox: Outbox):
