@@ -1,12 +1,8 @@
 """Says what an endpoint answered at once, in its 200 to an event."""
 
-from typing import Any, Final
-
 import structlog
 from prometheus_client import Counter
-from pydantic import TypeAdapter
 
-from gateway.contracts.content import Content
 from gateway.db.channels import Channel, get_channel
 from gateway.db.conversations import Conversation, lock_conversations
 from gateway.db.endpoints import Endpoint, get_endpoint
@@ -14,17 +10,15 @@ from gateway.db.messages import find_causes
 from gateway.db.timers import Timer, take_timer
 from gateway.db.unit_of_work import UnitOfWork
 from gateway.domain.message import AuthorKind
-from gateway.errors import GatewayError
 from gateway.messaging.acceptance import Outgoing
 from gateway.messaging.automatic import say
-from gateway.messaging.contents import contents_of
 from gateway.messaging.inline_answers import CONTENTS, ENDPOINT, EVENT, answer_cause
 from routing.assignment import hold, save
-from routing.enquiries import EnquiryStatus, HandledBy
+from routing.automation.contents import sayable
+from routing.enquiries import Actor, EnquiryStatus, HandledBy
 from routing.hall import Hall
 from routing.held import HeldEnquiry
 
-_CONTENT: Final[TypeAdapter[Content]] = TypeAdapter(Content)
 _ANSWERED = Counter(
     "gateway_inline_answers_total",
     "Messages in endpoints' answers, by what became of them.",
@@ -58,10 +52,13 @@ async def answer_due(work: UnitOfWork, timer: Timer) -> None:
         _ANSWERED.labels(outcome="not_wanted").inc(len(timer.data[CONTENTS]))
         return
     spoke = await _speak(work, conversation, channel, endpoint, held, timer)
-    if spoke and held is not None and held.row.status is EnquiryStatus.ONGOING:
+    if held is None or held.row.status is not EnquiryStatus.ONGOING:
+        return
+    if spoke:
         held.note_our_message()
         held.note_first_response()
-        await save(held)
+    # What was left out stands in its timeline.
+    await save(held)
 
 
 def _may_speak(endpoint: Endpoint, channel: Channel, held: HeldEnquiry | None) -> bool:
@@ -98,12 +95,13 @@ async def _speak(
         if causes[index] in had:
             _ANSWERED.labels(outcome="repeated").inc()
             continue
-        content = await _content(work, channel, endpoint, raw)
-        if content is None:
+        speaker = Actor("endpoint", endpoint.id)
+        contents = await sayable(work, channel, raw, speaker=speaker, held=held)
+        if not contents:
             _ANSWERED.labels(outcome="refused").inc()
             continue
         outgoing = Outgoing(
-            content=content,
+            content=contents[0],
             author_kind=AuthorKind.BOT,
             author_id=endpoint.id,
             author_name=endpoint.name,
@@ -114,19 +112,3 @@ async def _speak(
         _ANSWERED.labels(outcome="silenced" if said is None else "accepted").inc()
         spoke = spoke or said is not None
     return spoke
-
-
-async def _content(
-    work: UnitOfWork, channel: Channel, endpoint: Endpoint, raw: dict[str, Any]
-) -> dict[str, Any] | None:
-    try:
-        [content] = await contents_of(work, channel, _CONTENT.validate_python(raw))
-    except GatewayError as error:
-        log.warning(
-            "inline_answer.refused",
-            endpoint_id=endpoint.id,
-            channel_id=channel.id,
-            error=type(error).__name__,
-        )
-        return None
-    return content

@@ -17,6 +17,7 @@ from tests.support.desk import Desk
 from gateway.db.channels import Channel, find_channels
 from gateway.db.conversations import lock_conversations
 from routing.assignment import hold, lock_parties, route
+from routing.automation.contents import CONTENT_LEFT_OUT
 from routing.automation.words import BOT_MESSAGE
 from routing.enquiries import ARROWS, LIVE, Enquiry, EnquiryStatus, earliest_expiry
 from routing.hall import Hall
@@ -35,7 +36,7 @@ _EVENTS: Final = """
 """
 _LINES: Final = """
     SELECT enquiry_id, sequence, type FROM timeline_entries
-    WHERE account_id = :id AND type <> :note ORDER BY enquiry_id, sequence, position
+    WHERE account_id = :id AND NOT type = ANY(:notes) ORDER BY enquiry_id, sequence, position
 """
 _LATEST: Final = """
     SELECT DISTINCT ON (conversation_id) conversation_id, direction FROM messages
@@ -110,7 +111,7 @@ async def look(at: Desk) -> Picture:
         name = row.type.removeprefix("gateway.enquiry.").removesuffix(".v1")
         events[row.enquiry_id].append(Told(name, row.sequence, row.data))
     lines: dict[str, list[tuple[int, str]]] = defaultdict(list)
-    for row in await rows(_LINES, note=BOT_MESSAGE):
+    for row in await rows(_LINES, notes=[BOT_MESSAGE, CONTENT_LEFT_OUT]):
         lines[row.enquiry_id].append((row.sequence, row.type))
     timers: dict[str, dict[str, datetime]] = defaultdict(dict)
     for row in await rows(

@@ -3,17 +3,12 @@
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final, TypeAlias
 
-import structlog
-from pydantic import TypeAdapter
-
-from gateway.contracts.content import Content
 from gateway.db.messages import find_causes
 from gateway.db.unit_of_work import UnitOfWork
 from gateway.domain.message import AuthorKind
-from gateway.errors import GatewayError
 from gateway.messaging.acceptance import Outgoing
 from gateway.messaging.automatic import may_answer, say
-from gateway.messaging.contents import contents_of
+from routing.automation.contents import sayable
 from routing.automation.hearing import Words, find_unanswered
 from routing.automation.versions import rules_of_version
 from routing.bots import BotRule, Then, answer
@@ -23,9 +18,6 @@ from routing.held import HeldEnquiry
 HandOver: TypeAlias = Callable[[HeldEnquiry, Actor], Awaitable[None]]
 
 CLOSED_BY_BOT: Final = "bot"
-_CONTENT: Final[TypeAdapter[Content]] = TypeAdapter(Content)
-
-log = structlog.get_logger()
 
 
 def has_bot(held: HeldEnquiry) -> bool:
@@ -74,8 +66,13 @@ async def reply(held: HeldEnquiry, words: Words, *, first: bool, hand_over: Hand
 
 async def _speak(held: HeldEnquiry, bot: Mapping[str, Any], message_id: str, rule: BotRule) -> None:
     work = held.work
+    speaker = Actor("bot", bot["id"])
     contents = [
-        content for stored in rule.messages for content in await _contents(work, held, bot, stored)
+        content
+        for stored in rule.messages
+        for content in await sayable(
+            work, held.channel, stored, speaker=speaker, held=held, split=True
+        )
     ]
     causes = [f"bot:{message_id}:{bot['id']}:{n}" for n in range(len(contents))]
     had = set() if held.said is not None else await _had(work, held, causes)
@@ -101,15 +98,3 @@ async def _speak(held: HeldEnquiry, bot: Mapping[str, Any], message_id: str, rul
 async def _had(work: UnitOfWork, held: HeldEnquiry, causes: list[str]) -> set[str]:
     # What the contact has just said, nobody can have answered before.
     return await find_causes(work.connection, held.row.account_id, causes) if causes else set()
-
-
-async def _contents(
-    work: UnitOfWork, held: HeldEnquiry, bot: Mapping[str, Any], stored: Mapping[str, Any]
-) -> list[dict[str, Any]]:
-    content = _CONTENT.validate_python(stored)
-    try:
-        return await contents_of(work, held.channel, content, split=True)
-    except GatewayError as error:
-        # Its media is gone; the rest is said all the same.
-        log.warning("bot.content_refused", bot_id=bot["id"], error=type(error).__name__)
-        return []

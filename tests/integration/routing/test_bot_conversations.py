@@ -116,6 +116,26 @@ async def test_a_deleted_bot_ends_its_conversations(at: Automation, stage: Inbou
     assert await at.said() == ["bot: Pardon?", "bot: Pardon?", "bot: Goodbye!"]
 
 
+async def test_what_a_channel_cannot_say_is_left_out(at: Automation, stage: Inbound) -> None:
+    """A card that was kept before Meta's limits were known better; a text that cannot be cut."""
+    card = {"template_type": "generic", "elements": [{"title": "Only a title"}]}
+    odd = rule("first_message", "Before.", "x" + "\u0301" * 2001, "After.")
+    odd["messages"].insert(1, {"type": "template", "template": card})
+    bot = await at.bot(odd, SHRUG)
+    await at.channel(bot=bot, welcome=False)
+    await at.says("hello", "what?")
+    assert await at.said() == ["bot: Before.", "bot: After.", "bot: Pardon?"]
+    lines = await stage.all(
+        "SELECT actor, data FROM timeline_entries WHERE type = 'content_left_out'"
+        " ORDER BY sequence, position"
+    )
+    assert [(line.actor["id"], line.data["faults"]) for line in lines] == [
+        (bot, [{"pointer": "/content/template/elements/0", "code": "invalid"}]),
+        (bot, [{"pointer": "/content/text", "code": "text-too-long"}]),
+    ]
+    assert await stage.value("SELECT count(*) FROM dead_letters") == 0
+
+
 async def test_a_bot_hands_over_to_people(at: Automation, stage: Inbound) -> None:
     agent = await at.agent()
     await at.channel(agent, bot=await at.bot(PEOPLE, SHRUG), welcome=False)
