@@ -156,6 +156,12 @@ class Settings(BaseSettings):
     parked_days: int = Field(
         default=7, ge=1, description="How long events wait for a suspended channel."
     )
+    window_closing_seconds: int = Field(
+        default=3600,
+        ge=0,
+        lt=24 * 3600,
+        description="How long before a messaging window closes that is told; 0: never.",
+    )
     inbox_days: int = Field(default=8, ge=8, description="At least the inbound topic's retention.")
     events_days: int = Field(default=30, ge=1, description="How long the events feed looks back.")
     audit_days: int = Field(default=365, ge=1, description="How long the audit looks back.")

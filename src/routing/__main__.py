@@ -9,7 +9,7 @@ from gateway.relay import Relay
 from gateway.roles import RoleParts, run_role
 from gateway.settings import Settings
 from routing.inbound.draining import Drain
-from routing.inbound.transaction import ParkingRules
+from routing.inbound.transaction import InboundRules
 from routing.inbound.worker import InboundHandler
 from routing.reruns import Reruns
 from routing.timers import TimerWorker
@@ -22,9 +22,10 @@ def run(settings: Settings) -> None:
 
 async def _compose(parts: RoleParts) -> None:
     settings, database, lifecycle = parts.settings, parts.database, parts.lifecycle
-    rules = ParkingRules(
+    rules = InboundRules(
         per_source=settings.parked_per_source,
         with_owner=timedelta(days=settings.parked_days),
+        window_notice=timedelta(seconds=settings.window_closing_seconds) or None,
     )
     topics = parts.topics()
     consumer = PartitionConsumer(

@@ -52,6 +52,7 @@ from routing.waiting import (
     find_waiting,
     tell_waiting,
 )
+from routing.windows import WINDOW_TIMER, window_due
 
 _LOOK_AGAIN: Final = timedelta(seconds=1)
 _SINCE: Final = "since"
@@ -282,4 +283,5 @@ HANDLERS: Final[dict[str, Handler]] = {
     MOVE_REST_TIMER: move_rest_due,
     PRESENCE_TIMER: _presence_due,
     ANSWER_TIMER: answer_due,
+    WINDOW_TIMER: window_due,
 }

@@ -3,14 +3,15 @@
 import json
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any, cast
 
 import pytest
 from scripts.published import cast as people
 from scripts.published.examples import webhook_example
 from tests.support.bodies import ARRIVAL, INSTAGRAM, PAGE, payload, payload_names, read
-from tests.support.desk import Desk, desk
-from tests.support.inbound import APP, Inbound, inbound
+from tests.support.desk import AllShards, Desk, desk
+from tests.support.inbound import APP, RULES, Inbound, inbound
 from tests.support.published import check_webhook, checked_types
 
 from gateway.contracts import third_party
@@ -24,6 +25,7 @@ from gateway.db.endpoints import get_endpoint
 from gateway.db.messages import Message, find_messages
 from gateway.db.sending import Recipient
 from gateway.db.unit_of_work import UnitOfWork
+from gateway.db.wakeups import Wakeups
 from gateway.domain.channel import ChannelStatus, StatusReason
 from gateway.domain.ids import event_id
 from gateway.domain.message import MessageStatus
@@ -35,6 +37,7 @@ from gateway.sender.attempts import Attempt
 from gateway.sender.webhook import message_body
 from routing.inbound.effects.passing import pass_on
 from routing.inbound.effects.table import effect_of
+from routing.timers import TimerWorker
 
 # Their source is no channel's, so they are nobody's.
 OF_NO_CHANNEL = {"gateway.permission.changed.v1"}
@@ -99,11 +102,11 @@ OF_SETTINGS = {
     "gateway.endpoint.paused.v1",
     "gateway.endpoint.resumed.v1",
 }
+OF_WINDOWS = {"gateway.message.received.v1", "gateway.conversation.window_closing.v1"}
 # Promised, and not announced by anything yet.
 TO_COME = {
     "gateway.channel.token_expiring.v1",
     "gateway.contact.erased.v1",
-    "gateway.conversation.window_closing.v1",
     "gateway.conversation.automation_paused.v1",
 }
 
@@ -205,8 +208,19 @@ class TestWhatIsAnnounced:
             announce_endpoint(work, endpoint, "disabled")
         assert await checked_types(at.engine) == OF_TARGETS
 
+    async def test_a_window_that_closes(self, database_url: str) -> None:
+        rules = replace(RULES, window_notice=timedelta(hours=1))
+        async with inbound(database_url, rules) as stage:
+            await stage.channel()
+            await stage.feed(stage.message())
+            stage.clock.advance(timedelta(hours=23))
+            await TimerWorker(stage.database, AllShards(), Wakeups(database_url)).run_due()
+            assert await checked_types(stage.engine) >= OF_WINDOWS
+
     def test_no_type_is_left_out(self) -> None:
-        announced = OF_THE_CATALOGUE | OF_ENQUIRIES | OF_SENDING | OF_TARGETS | OF_SETTINGS
+        announced = (
+            OF_THE_CATALOGUE | OF_ENQUIRIES | OF_SENDING | OF_TARGETS | OF_SETTINGS | OF_WINDOWS
+        )
         assert announced | TO_COME == set(PUBLIC_TYPES)
         assert not announced & TO_COME
 

@@ -18,14 +18,14 @@ from gateway.db.secrets import KeyRing, generate_key
 from gateway.db.unit_of_work import Database
 from gateway.domain import ids
 from gateway.meta.normalise import normalise
-from routing.inbound.transaction import ParkingRules
+from routing.inbound.transaction import InboundRules
 from routing.inbound.worker import InboundHandler
 
 TOPIC = "gateway.inbound.v1"
 APP = "310000000000001"
 PAGE = "1040001"
 VISITOR = "74000001"
-RULES = ParkingRules(per_source=10, with_owner=timedelta(days=7))
+RULES = InboundRules(per_source=10, with_owner=timedelta(days=7))
 
 
 @dataclass
@@ -186,12 +186,14 @@ class Inbound:
 
 
 @asynccontextmanager
-async def inbound(database_url: str, **options: Any) -> AsyncIterator[Inbound]:
+async def inbound(
+    database_url: str, rules: InboundRules = RULES, **options: Any
+) -> AsyncIterator[Inbound]:
     """Open a router that owns partition 0, with an account and its Meta app."""
     engine = create_engine(database_url, pool_size=5, max_overflow=5, application_name="tests")
     clock = FakeClock()
     database = Database(engine, clock=clock, keyring=KeyRing.from_text(generate_key("test")))
-    handler = InboundHandler(database, topic=TOPIC, rules=RULES, **options)
+    handler = InboundHandler(database, topic=TOPIC, rules=rules, **options)
     stage = Inbound(engine, clock, database, handler, account=ids.new_id(ids.ACCOUNT))
     await stage.execute(
         "INSERT INTO accounts (id, name, created_at, updated_at) VALUES (:id, 'A', :now, :now)",

@@ -33,6 +33,8 @@ class Conversation:
     last_action_at: datetime | None = None
     last_message_at: datetime | None = None
     last_outbound_at: datetime | None = None
+    # When it is next looked at whether the messaging window will close.
+    window_notice_at: datetime | None = None
     delivered_watermark: datetime | None = None
     read_watermark: datetime | None = None
     thread_owner: str = "idle"
@@ -71,6 +73,7 @@ MUTABLE: Final = (
     "last_action_at",
     "last_message_at",
     "last_outbound_at",
+    "window_notice_at",
     "delivered_watermark",
     "read_watermark",
     "thread_owner",
@@ -92,7 +95,8 @@ _SAVE = text(
       next_seq = r.next_seq, enquiry_id = r.enquiry_id,
       engaged_agent_id = r.engaged_agent_id, last_inbound_at = r.last_inbound_at,
       last_action_at = r.last_action_at, last_message_at = r.last_message_at,
-      last_outbound_at = r.last_outbound_at, delivered_watermark = r.delivered_watermark,
+      last_outbound_at = r.last_outbound_at, window_notice_at = r.window_notice_at,
+      delivered_watermark = r.delivered_watermark,
       read_watermark = r.read_watermark, thread_owner = r.thread_owner,
       thread_owner_since = r.thread_owner_since, automatic_at = r.automatic_at,
       automation_paused_at = r.automation_paused_at
@@ -100,6 +104,7 @@ _SAVE = text(
       account_id text, id text, next_seq bigint, enquiry_id text, engaged_agent_id text,
       last_inbound_at timestamptz,
       last_action_at timestamptz, last_message_at timestamptz, last_outbound_at timestamptz,
+      window_notice_at timestamptz,
       delivered_watermark timestamptz, read_watermark timestamptz, thread_owner text,
       thread_owner_since timestamptz, automatic_at timestamptz[],
       automation_paused_at timestamptz)

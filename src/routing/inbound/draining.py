@@ -24,7 +24,7 @@ from gateway.db.parking import (
 from gateway.db.unit_of_work import Database, UnitOfWork
 from routing.inbound.arrivals import Arrival, Item, Unreadable, read_record
 from routing.inbound.ownership import Foreign, Verdict, Waiting
-from routing.inbound.transaction import ParkingRules, Taker
+from routing.inbound.transaction import InboundRules, Taker
 
 _SWEEP_SECONDS: Final = 1.0
 _KEYS: Final = 200
@@ -36,7 +36,7 @@ log = structlog.get_logger()
 class Drain:
     """Drains parked events; any number of processes may, each key is one's at a time."""
 
-    def __init__(self, database: Database, *, topic: str, rules: ParkingRules) -> None:
+    def __init__(self, database: Database, *, topic: str, rules: InboundRules) -> None:
         self._database = database
         self._topic = topic
         self._rules = rules

@@ -5,7 +5,7 @@ Effects read and change the scene; messages that they add are written together, 
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final, Self, TypeAlias
 
 from gateway.db.channels import Channel, find_owners
@@ -29,6 +29,7 @@ from gateway.db.messages import (
     insert_messages,
 )
 from gateway.db.parking import Key, find_parked_keys
+from gateway.db.timers import NewTimer, write_timers
 from gateway.db.unit_of_work import UnitOfWork
 from gateway.domain.message import Direction
 from routing.assignment import concerned
@@ -71,14 +72,23 @@ class Scene:
     enquiries: dict[str, EnquirySummary] = field(default_factory=dict)
     # True where the transaction is of one event, which may lock what it finds that it needs.
     alone: bool = False
+    # How long before a messaging window closes that is to be told; None: never.
+    window_notice: timedelta | None = None
+    _timers: list[NewTimer] = field(default_factory=list)
     _sent: dict[str, dict[str, Message]] = field(default_factory=dict)
     _unwritten: list[Message] = field(default_factory=list)
 
     @classmethod
-    async def around(cls, work: UnitOfWork, arrivals: Sequence[Arrival]) -> Self:
+    async def around(
+        cls,
+        work: UnitOfWork,
+        arrivals: Sequence[Arrival],
+        *,
+        window_notice: timedelta | None,
+    ) -> Self:
         """Read whose these events are, and which of their contacts are known; lock nothing."""
         work.gathers = True
-        scene = cls(work, Hall(work, gathers=True))
+        scene = cls(work, Hall(work, gathers=True), window_notice=window_notice)
         scene.seen = await find_seen(work.connection, {arrival.event.id for arrival in arrivals})
         await scene.read_owners_again(arrivals)
         scene.parked_keys = await find_parked_keys(
@@ -235,6 +245,10 @@ class Scene:
         self._unwritten.append(message)
         self.remember(message)
 
+    def set_timer(self, timer: NewTimer) -> None:
+        """Set a timer with this transaction."""
+        self._timers.append(timer)
+
     def sent_before(self, conversation: Conversation, moment: datetime) -> list[Message]:
         """Return what was sent in a conversation up to a moment of the platform, in order.
 
@@ -262,6 +276,8 @@ class Scene:
         await insert_messages(self.work.connection, unwritten)
         await self.work.write_messages()
         await self.hall.finish()
+        timers, self._timers = self._timers, []
+        await write_timers(self.work, set_=timers)
 
     async def read_owners_again(self, arrivals: Iterable[Arrival]) -> None:
         """Read who owns the sources of these events, now."""

@@ -27,12 +27,20 @@ _EVENTS = Counter(
 
 
 @dataclass(frozen=True, slots=True)
-class ParkingRules:
-    """How many events may wait for a source, and how long."""
+class InboundRules:
+    """What the operator says about events: how they wait, and what is told of windows.
+
+    Attributes:
+        per_source: How many events may wait for a source.
+        with_owner: How long they may where its channel is suspended.
+        without_owner: How long they may where it has no channel.
+        window_notice: How long before a messaging window closes that is told; None: never.
+    """
 
     per_source: int
     with_owner: timedelta
     without_owner: timedelta = timedelta(days=1)
+    window_notice: timedelta | None = None
 
 
 @dataclass(slots=True)
@@ -41,20 +49,21 @@ class Taker:
 
     work: UnitOfWork
     scene: Scene
-    rules: ParkingRules
+    rules: InboundRules
     _letters: list[SetAside]
     _hashes: dict[str, bytes]
     _outcomes: list[str]
 
     @classmethod
     async def around(
-        cls, work: UnitOfWork, arrivals: Sequence[Arrival], rules: ParkingRules
+        cls, work: UnitOfWork, arrivals: Sequence[Arrival], rules: InboundRules
     ) -> "Taker":
         """Read what tells which of these events may share the transaction."""
-        return cls(work, await Scene.around(work, arrivals), rules, [], {}, [])
+        scene = await Scene.around(work, arrivals, window_notice=rules.window_notice)
+        return cls(work, scene, rules, [], {}, [])
 
     @classmethod
-    async def around_one(cls, work: UnitOfWork, item: Item, rules: ParkingRules) -> "Taker":
+    async def around_one(cls, work: UnitOfWork, item: Item, rules: InboundRules) -> "Taker":
         """Read and lock all that one item needs, for which the transaction then is."""
         taker = await cls.around(work, [item] if isinstance(item, Arrival) else [], rules)
         await taker.prepare([item])
@@ -158,7 +167,9 @@ class Taker:
         held = arrival.key in self.scene.parked_keys
         if not await lock_key(connection, arrival.key, make=not held):
             # The last event of the key was drained meanwhile: the straight way is free.
-            self.scene = await Scene.around(self.work, [arrival])
+            self.scene = await Scene.around(
+                self.work, [arrival], window_notice=self.rules.window_notice
+            )
             await self.prepare([arrival])
             await self.take(arrival)
             return

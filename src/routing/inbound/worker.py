@@ -47,7 +47,7 @@ from gateway.domain.partition import PartitionLostError
 from gateway.points import Point, go_on
 from routing.inbound.arrivals import Arrival, Item, read_record
 from routing.inbound.convoy import Convoy
-from routing.inbound.transaction import ParkingRules, Taker
+from routing.inbound.transaction import InboundRules, Taker
 
 BATCH_RECORDS: Final = 200
 # One computes while another waits for the database; more would only wait for one another's locks.
@@ -124,7 +124,7 @@ class InboundHandler:
         database: Database,
         *,
         topic: str,
-        rules: ParkingRules,
+        rules: InboundRules,
         calm_seconds: float = CALM_SECONDS,
         at: Point = go_on,
     ) -> None:

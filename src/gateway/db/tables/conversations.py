@@ -67,6 +67,8 @@ conversations = Table(
     moment("last_action_at", nullable=True),
     moment("last_message_at", nullable=True),
     moment("last_outbound_at", nullable=True),
+    # When it is next looked at whether the messaging window will close; a timer is due then.
+    moment("window_notice_at", nullable=True),
     moment("delivered_watermark", nullable=True),
     moment("read_watermark", nullable=True),
     Column("thread_owner", Text, nullable=False, server_default="idle"),

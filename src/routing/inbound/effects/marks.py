@@ -16,7 +16,7 @@ from gateway.messaging.transitions import (
     refused_by_third_party,
 )
 from routing.inbound.arrivals import Arrival
-from routing.inbound.effects.speaking import note_window_action
+from routing.inbound.effects.window import open_window
 from routing.inbound.scene import Scene
 
 _NOT_SETTLED: Final = frozenset({MessageStatus.ACCEPTED, MessageStatus.SENDING})
@@ -80,7 +80,7 @@ async def receive_reaction(scene: Scene, channel: Channel, arrival: Arrival) -> 
     _, conversation = await scene.meet(channel, arrival)
     data = arrival.event.data
     if data["by"] == "contact" and data["action"] == "react":
-        note_window_action(conversation, arrival)
+        open_window(scene, channel, conversation, arrival)
     message = scene.named(channel, data["message_id"])
     if message is None:
         return

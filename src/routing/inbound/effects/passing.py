@@ -5,7 +5,7 @@ from typing import Final
 from gateway.db.channels import Channel
 from gateway.db.outbox import NewEvent
 from routing.inbound.arrivals import Arrival
-from routing.inbound.effects.speaking import note_window_action
+from routing.inbound.effects.window import open_window
 from routing.inbound.scene import Scene
 
 # A person who comes through a link or an advertisement into the thread may be answered.
@@ -20,7 +20,7 @@ async def pass_on(scene: Scene, channel: Channel, arrival: Arrival) -> None:
     _, conversation = await scene.meet(channel, arrival)
     event = arrival.event
     if event.type in _OPENS_WINDOW:
-        note_window_action(conversation, arrival)
+        open_window(scene, channel, conversation, arrival)
     scene.work.announce(
         NewEvent(
             type=event.type,

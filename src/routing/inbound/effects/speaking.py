@@ -14,6 +14,7 @@ from gateway.messaging.transitions import announce_message
 from routing.enquiry_effects import on_contact_message
 from routing.inbound.arrivals import Arrival
 from routing.inbound.effects.thread_owner import note_owner
+from routing.inbound.effects.window import open_window
 from routing.inbound.scene import Scene
 
 # Said elsewhere in the message's row or resource.
@@ -73,7 +74,7 @@ async def _speak(
         late=late,
     )
     first = conversation.last_inbound_at is None
-    _note_action(scene, conversation, arrival, late=late)
+    _note_action(scene, channel, conversation, arrival, late=late)
     message.enquiry_id = await _enquiry_of(
         scene, channel, arrival, conversation, known, message, first=first
     )
@@ -124,15 +125,10 @@ def is_late(conversation: Conversation, arrival: Arrival) -> bool:
     return last is not None and arrival.event.occurred_at < last
 
 
-def note_window_action(conversation: Conversation, arrival: Arrival) -> None:
-    """Note an action of the contact that opens the messaging window."""
-    occurred_at = arrival.event.occurred_at
-    if conversation.last_action_at is None or occurred_at > conversation.last_action_at:
-        conversation.last_action_at = occurred_at
-
-
-def _note_action(scene: Scene, conversation: Conversation, arrival: Arrival, *, late: bool) -> None:
-    note_window_action(conversation, arrival)
+def _note_action(
+    scene: Scene, channel: Channel, conversation: Conversation, arrival: Arrival, *, late: bool
+) -> None:
+    open_window(scene, channel, conversation, arrival)
     conversation.last_message_at = scene.work.now
     if not late:
         conversation.last_inbound_at = arrival.event.occurred_at
