@@ -1,6 +1,6 @@
 """Messages to somebody on a channel, whether or not there is a conversation yet."""
 
-from typing import Annotated, Final
+from typing import Annotated
 
 from fastapi import APIRouter
 from pydantic import Field, StringConstraints, model_validator
@@ -8,6 +8,7 @@ from pydantic import Field, StringConstraints, model_validator
 from gateway.api.channel_resources import existing_channel
 from gateway.api.contacts import existing_contact
 from gateway.api.parts import ApiParts, Parts
+from gateway.api.private_replies import conversation_of_comment, existing_comment
 from gateway.api.refusals import refuse_channel
 from gateway.api.sending import NewMessage, Place, SentMessage, lock_place, send
 from gateway.contracts.inbound import inbound_key
@@ -16,19 +17,12 @@ from gateway.db.conversation_views import find_conversation
 from gateway.db.first_contact import find_known, meet
 from gateway.db.unit_of_work import UnitOfWork
 from gateway.domain.channel import ChannelKind
-from gateway.errors import (
-    ConflictError,
-    FieldFault,
-    InvalidFieldsError,
-    NotSupportedByChannelError,
-)
+from gateway.errors import FieldFault, InvalidFieldsError
 from gateway.http.routes import SEND, AccountId, GatewayRoute, Trace, Work
 from gateway.http.schemas import IS_TEXT, Body, Reference
 
 router = APIRouter(prefix="/v1/channels", tags=["Channels"], route_class=GatewayRoute)
 
-# Who writes a comment is told by Meta only once they answer the private reply.
-_COMMENTER: Final = "comment."
 SourceContactId = Annotated[
     str, StringConstraints(min_length=1, max_length=512, pattern=r"^[^\x00-\x1f\x7f]+$"), IS_TEXT
 ]
@@ -78,15 +72,13 @@ async def send_on_channel(
     """
     channel = await existing_channel(work, account_id, channel_id)
     refuse_channel(channel)
+    if body.recipient.comment_id is not None:
+        comment = await existing_comment(work, channel, body.recipient.comment_id)
+        conversation = await conversation_of_comment(work, parts, channel, comment)
+        place = Place(conversation, channel)
+        return await send(work, parts, place, body, comment=comment, traceparent=trace)
     place = await _place(work, parts, channel, body.recipient)
-    return await send(
-        work,
-        parts,
-        place,
-        body,
-        comment_id=body.recipient.comment_id,
-        traceparent=trace,
-    )
+    return await send(work, parts, place, body, traceparent=trace)
 
 
 async def _place(
@@ -94,8 +86,6 @@ async def _place(
 ) -> Place:
     if recipient.contact_id is not None:
         return await _place_of_contact(work, channel, recipient.contact_id)
-    if recipient.comment_id is not None:
-        return await _place_of_comment(work, parts, channel, recipient.comment_id)
     assert recipient.source_contact_id is not None
     pair = (channel.id, recipient.source_contact_id)
     if channel.kind is not ChannelKind.THIRD_PARTY and not await find_known(work, [pair]):
@@ -111,20 +101,6 @@ async def _place_of_contact(work: UnitOfWork, channel: Channel, contact_id: str)
         raise _unknown("contact_id")
     await existing_contact(work, channel.account_id, contact_id)
     return await lock_place(work, channel.account_id, conversation_id)
-
-
-async def _place_of_comment(
-    work: UnitOfWork, parts: ApiParts, channel: Channel, comment_id: str
-) -> Place:
-    if channel.kind is ChannelKind.THIRD_PARTY:
-        detail = "Only Pages and Instagram accounts have comments."
-        raise NotSupportedByChannelError(
-            detail, faults=[FieldFault("/recipient/comment_id", "not-supported", detail)]
-        )
-    place = await _meet(work, parts, channel, _COMMENTER + comment_id)
-    if place.conversation.last_outbound_at is not None:
-        raise ConflictError("This comment has had its private reply.")
-    return place
 
 
 async def _meet(

@@ -7,11 +7,13 @@ from pydantic import AfterValidator, Field, StringConstraints
 
 from gateway.api.deliveries import AttemptResource, attempt_resource
 from gateway.api.parts import Parts
+from gateway.api.private_replies import existing_comment, refuse_comment
 from gateway.api.refusals import refuse_channel, refuse_contact
 from gateway.api.resending import check_resendable, look_up, note_shown
 from gateway.api.sending import lock_place, refuse_place
 from gateway.contracts.resources import Message as MessageResource
 from gateway.db.channels import Channel, get_channel
+from gateway.db.comments import note_reply
 from gateway.db.contacts import get_contact
 from gateway.db.delivery_views import find_attempts_of_message
 from gateway.db.messages import Message, get_message
@@ -117,6 +119,9 @@ async def resend(
         refuse_channel(channel)
     found = await look_up(outside, parts, channel, message)
     work = await outside.effect()
+    comment = None
+    if message.comment_id is not None:
+        comment = await existing_comment(work, channel, message.comment_id)
     place = await lock_place(work, account_id, message.conversation_id)
     message, _ = await _existing(work, account_id, message_id)
     check_resendable(message)
@@ -130,8 +135,11 @@ async def resend(
         author_kind=message.author_kind,
         take_thread=message.take_thread,
         tag=message.tag,
-        windowless=message.comment_id is not None,
+        windowless=comment is not None,
     )
+    if comment is not None:
+        await refuse_comment(work, comment, again=message)
+        await note_reply(work.connection, comment, message.id)
     await resend_message(work, place.conversation, place.channel, message)
     return _shown(message, place.channel)
 

@@ -1,11 +1,12 @@
 """Takes messages that callers want to send."""
 
 from dataclasses import dataclass, replace
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, StringConstraints, TypeAdapter
 
 from gateway.api.parts import ApiParts
+from gateway.api.private_replies import refuse_comment
 from gateway.api.refusals import (
     HUMAN_AGENT_TAG,
     refuse_channel,
@@ -17,6 +18,7 @@ from gateway.contracts.content import Content
 from gateway.contracts.resources import Message as MessageResource
 from gateway.db.agents import AGENTS
 from gateway.db.channels import Channel, get_channel
+from gateway.db.comments import Comment, note_reply
 from gateway.db.contacts import get_contact
 from gateway.db.conversations import Conversation, lock_conversations
 from gateway.db.endpoints import get_endpoint
@@ -27,6 +29,7 @@ from gateway.domain.channel import ChannelKind
 from gateway.domain.conversation import ThreadOwner
 from gateway.domain.display_name import display_name_of
 from gateway.domain.message import AuthorKind, MessageStatus
+from gateway.domain.text_limit import too_long
 from gateway.errors import (
     FieldFault,
     InvalidFieldsError,
@@ -148,10 +151,10 @@ async def send(
     place: Place,
     body: NewMessage,
     *,
-    comment_id: str | None = None,
+    comment: Comment | None = None,
     traceparent: str | None = None,
 ) -> SentMessage:
-    """Accept a message into its conversation.
+    """Accept a message into its conversation; with a comment, as the private reply to it.
 
     Raises:
         ConflictError: The state of the channel, contact, thread, window or enquiry forbids it.
@@ -164,14 +167,19 @@ async def send(
         author_kind=author_kind,
         take_thread=body.take_thread,
         tag=body.tag,
-        windowless=comment_id is not None,
+        windowless=comment is not None,
     )
+    if comment is not None:
+        await refuse_comment(work, comment)
     content = validated_type(_CONTENT, body.content.raw, prefix="/content")
     author = await _author(work, place.channel, body.author)
     contents = await contents_of(
         work, place.channel, content, display_name=author.display_name, split=body.split
     )
     outgoing = await _outgoing(work, place, body, author)
+    if comment is not None:
+        _check_reply_to_comment(body, contents)
+        outgoing = replace(outgoing, comment_id=comment.comment_id)
     enquiry_id = await parts.engagement.before_send(
         work,
         place.conversation,
@@ -194,14 +202,23 @@ async def send(
                 # One of them answers; the others go on from there.
                 reply_to=outgoing.reply_to if number == 0 else None,
                 enquiry_id=enquiry_id,
-                comment_id=comment_id,
                 take_thread=body.take_thread or takes,
                 traceparent=traceparent,
             ),
         )
         for number, content in enumerate(contents)
     ]
+    if comment is not None:
+        await note_reply(work.connection, comment, messages[0].id)
     return _shown(place.channel, messages)
+
+
+def _check_reply_to_comment(body: NewMessage, contents: list[dict[str, Any]]) -> None:
+    if body.tag is not None:
+        raise _invalid("/tag", "not-for-comments", "A private reply needs no tag.")
+    if len(contents) > 1:
+        detail = "A private reply is one message, so its text cannot be split."
+        raise too_long(detail, "/content/text")
 
 
 async def _outgoing(work: UnitOfWork, place: Place, body: NewMessage, author: _Author) -> Outgoing:

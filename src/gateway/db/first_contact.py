@@ -108,6 +108,7 @@ _RENAME: Final = text(
     UPDATE contacts SET source_contact_id = :now_known_as, updated_at = :now
     WHERE account_id = :account_id AND channel_id = :channel_id
       AND source_contact_id = :formerly
+    RETURNING *
     """
 )
 _REPARTITION: Final = text(
@@ -193,9 +194,10 @@ async def rename_contact(
         return
     await lock_conversations(work, [known.conversation_id], account_id=channel.account_id)
     where = {"account_id": channel.account_id, "channel_id": channel.id, "now": work.now}
-    await work.connection.execute(
+    renamed = await work.connection.execute(
         _RENAME, where | {"formerly": formerly, "now_known_as": now_known_as}
     )
+    _announce_change(work, channel, renamed.mappings().one())
     await work.connection.execute(
         _REPARTITION,
         {
@@ -245,16 +247,20 @@ async def update_profile(
         .values(**changes, updated_at=work.now, version=contacts.c.version + 1)
     )
     after = dict(row) | changes
+    _announce_change(work, channel, after)
+    return _text_or_none(after["name"])
+
+
+def _announce_change(work: UnitOfWork, channel: Channel, row: Mapping[Any, Any]) -> None:
     work.announce(
         NewEvent(
             type="gateway.contact.updated.v1",
             account_id=channel.account_id,
             channel_id=channel.id,
             occurred_at=work.now,
-            data={"contact": contact_resource(after)},
+            data={"contact": contact_resource(row)},
         )
     )
-    return _text_or_none(after["name"])
 
 
 def contact_resource(row: Mapping[str, Any]) -> dict[str, Any]:

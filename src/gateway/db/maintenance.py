@@ -47,6 +47,7 @@ _IN_USE: Final = """
 EXPIRING: Final = {
     "inbox": "received_at < :inbox",
     "pending_marks": "expires_at < :now",
+    "comments": "expires_at < :now",
     "idempotency_keys": "created_at < :keys",
     "audit_entries": "at < :audit",
     "processes": "seen_at < clock_timestamp() - CAST(:silent AS interval)",

@@ -9,6 +9,7 @@ from gateway.domain.channel import ChannelKind, has_window
 
 STANDARD_WINDOW: Final = timedelta(hours=24)
 HUMAN_AGENT_WINDOW: Final = timedelta(days=7)
+PRIVATE_REPLY_WINDOW: Final = timedelta(days=7)
 THREAD_OWNERSHIP: Final = timedelta(hours=24)
 # What the inboxes for people call themselves as apps: the Page's, which Meta prints in two ways,
 # and Instagram's.
@@ -90,3 +91,8 @@ def owner_named(app_id: str, *, ours: str | None) -> ThreadOwner:
     if app_id == ours:
         return ThreadOwner.US
     return ThreadOwner.PAGE_INBOX if app_id in INBOX_APPS else ThreadOwner.OTHER_APP
+
+
+def commenter_name(comment_id: str) -> str:
+    """Return what a contact goes by of whom only a comment is known."""
+    return f"comment.{comment_id}"

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, Final
 
+from gateway.sandbox.comments import note_comment
 from gateway.sandbox.content import Content
 from gateway.sandbox.courier import Courier, Posting
 from gateway.sandbox.items import (
@@ -55,6 +56,7 @@ class Exchange:
         if isinstance(raw.get("field"), str) and "value" in raw:
             item = dict(raw)
             thread = self._world.open_thread(page, source_id, psid)
+            note_comment(page, source_id, psid, item, self._timeline.millis())
             return Sent(item, None, self._emit(thread, item, channel="changes"))
         thread = self._world.open_thread(page, source_id, psid)
         item = completed(raw, source_id=source_id, psid=psid, now=self._timeline.millis())

@@ -6,11 +6,12 @@ from typing import Any, Final
 from gateway.sandbox.access import PageCaller, caller_for_node
 from gateway.sandbox.attachments import settle_media
 from gateway.sandbox.calls import Call
+from gateway.sandbox.comments import commenter
 from gateway.sandbox.content import read_content
 from gateway.sandbox.errors import GraphError, invalid_parameter
 from gateway.sandbox.platform import Platform
 from gateway.sandbox.threads import Thread
-from gateway.sandbox.world import Page
+from gateway.sandbox.world import Comment, Page
 
 MESSAGING_TYPES: Final = frozenset({"RESPONSE", "UPDATE", "MESSAGE_TAG", "UTILITY"})
 NOTIFICATION_TYPES: Final = frozenset({"REGULAR", "SILENT_PUSH", "NO_PUSH"})
@@ -63,12 +64,15 @@ def _send_message(
     platform: Platform, caller: PageCaller, call: Call, message: Mapping[str, Any]
 ) -> Mapping[str, Any]:
     tag = _tag(call)
-    thread = _recipient(platform, caller.page, call)
+    thread, comment = _addressee(platform, caller.page, call)
     content = read_content(message, instagram=thread.instagram, uploaded=call.upload is not None)
     reply_to, persona_id = _reply_to(call, thread), _persona(call, caller.page)
     _check_control(platform, caller, thread)
-    _check_window(platform, caller.page, thread, tag)
+    if comment is None:
+        _check_window(platform, caller.page, thread, tag)
     content, attachment_id = settle_media(platform, caller.page, content, call)
+    if comment is not None:
+        comment.replied = True
     said = platform.exchange.from_page(
         caller.page,
         thread,
@@ -101,6 +105,15 @@ def _tag(call: Call) -> str | None:
     return tag
 
 
+def _addressee(platform: Platform, page: Page, call: Call) -> tuple[Thread, Comment | None]:
+    """Return whom a message is for, and the comment that it answers privately, if it does."""
+    recipient = call.mapping("recipient") or {}
+    if set(recipient) == {"comment_id"}:
+        now = platform.timeline.millis()
+        return commenter(platform.world, page, str(recipient["comment_id"]), now=now)
+    return _recipient(platform, page, call), None
+
+
 def _recipient(platform: Platform, page: Page, call: Call) -> Thread:
     recipient = call.mapping("recipient")
     if not recipient:
@@ -108,7 +121,7 @@ def _recipient(platform: Platform, page: Page, call: Call) -> Thread:
     psid = recipient.get("id")
     if len(recipient) > 1:
         raise invalid_parameter("recipient", "must name exactly one recipient")
-    # A person is known by an id here alone: the sandbox has neither comments nor plugins.
+    # A person is known by an id here alone: the sandbox has no plugins.
     thread = platform.world.thread_of(page, str(psid)) if psid else None
     if thread is None:
         raise GraphError(100, 2018001)

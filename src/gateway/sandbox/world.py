@@ -86,6 +86,16 @@ class Persona:
 
 
 @dataclass(slots=True, kw_only=True)
+class Comment:
+    """A person's comment on a post. `at` is in milliseconds."""
+
+    source_id: str
+    psid: str
+    at: int
+    replied: bool = False
+
+
+@dataclass(slots=True, kw_only=True)
 class Page:
     """A Page, and the Instagram account that belongs to it, where one does.
 
@@ -105,6 +115,7 @@ class Page:
     refused_fields: tuple[str, ...] = ()
     subscriptions: dict[str, tuple[str, ...]] = field(default_factory=dict)
     personas: dict[str, Persona] = field(default_factory=dict)
+    comments: dict[str, Comment] = field(default_factory=dict)
     echoes: EchoMode = "on"
     echoes_held: int = 0
     alerts: list[str] = field(default_factory=list)

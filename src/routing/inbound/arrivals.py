@@ -47,6 +47,7 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 MARKS: Final = frozenset({"gateway.message.delivered.v1", "gateway.message.read.v1"})
 ECHO: Final = "gateway.message.echoed.v1"
 CONTACT: Final = "gateway.contact.updated.v1"
+COMMENT: Final = "gateway.comment.received.v1"
 # What opens or continues an enquiry.
 SPEAKS: Final = frozenset({"gateway.message.received.v1", "gateway.postback.received.v1"})
 

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from typing import Final, Self, TypeAlias
 
 from gateway.db.channels import Channel, find_owners
+from gateway.db.comments import find_replies, keep_comments
 from gateway.db.conversations import Conversation, lock_conversations
 from gateway.db.first_contact import (
     Known,
@@ -31,6 +32,7 @@ from gateway.db.messages import (
 from gateway.db.parking import Key, find_parked_keys
 from gateway.db.timers import NewTimer, write_timers
 from gateway.db.unit_of_work import UnitOfWork
+from gateway.domain.conversation import commenter_name
 from gateway.domain.message import Direction
 from routing.assignment import concerned
 from routing.enquiry_effects import needs_decision
@@ -45,6 +47,7 @@ from routing.inbound.arrivals import (
     STATUS,
     Arrival,
 )
+from routing.inbound.comments import comments_in
 from routing.inbound.ownership import Owned, Verdict, Waiting, owner_of
 from routing.repository import EnquirySummary, find_enquiries
 
@@ -72,6 +75,8 @@ class Scene:
     enquiries: dict[str, EnquirySummary] = field(default_factory=dict)
     # True where the transaction is of one event, which may lock what it finds that it needs.
     alone: bool = False
+    # Our private replies that echoes tell of, with their conversations.
+    replies: dict[str, str] = field(default_factory=dict)
     # How long before a messaging window closes that is to be told; None: never.
     window_notice: timedelta | None = None
     _timers: list[NewTimer] = field(default_factory=list)
@@ -100,6 +105,8 @@ class Scene:
             if arrival.has_contact
         }
         scene.known = await find_known(work, list(pairs))
+        echoed = (arrival.own_attempt() for arrival, _ in scene._owned(arrivals))
+        scene.replies = await find_replies(work.connection, {own[0] for own in echoed if own})
         return scene
 
     def is_alone(self, arrival: Arrival) -> bool:
@@ -114,7 +121,8 @@ class Scene:
         if channel is None:
             return False
         if arrival.event.type == ECHO:
-            return arrival.own_attempt() is None
+            own = arrival.own_attempt()
+            return own is None or own[0] in self.replies
         renamed = arrival.event.data.get("prior_contact_id") is not None
         return renamed and self._known(arrival, channel) is None
 
@@ -126,6 +134,7 @@ class Scene:
         self.alone = len(arrivals) == 1
         fresh = [arrival for arrival in arrivals if arrival.event.id not in self.seen]
         owned = self._owned(fresh)
+        await keep_comments(self.work.connection, comments_in(owned), now=self.work.now)
         await self._meet_strangers(owned)
         await self._lock_contacts(owned)
         met = {
@@ -134,7 +143,11 @@ class Scene:
             if (known := self._known(arrival, channel)) is not None
         }
         await lock_conversations(
-            self.work, met | await self._conversations_of_statuses(owned), account_id=None
+            self.work,
+            met
+            | self._conversations_of_replies(owned)
+            | await self._conversations_of_statuses(owned),
+            account_id=None,
         )
         await self._find_messages(owned)
         await self._find_sent(owned)
@@ -228,6 +241,16 @@ class Scene:
         await self._find_enquiries()
         return self.known[pair], conversation
 
+    async def bind_commenter(self, channel: Channel, arrival: Arrival, comment_id: str) -> None:
+        """Let who wrote a comment go by the id that the echo of the private reply tells."""
+        await rename_contact(
+            self.work,
+            channel,
+            formerly=commenter_name(comment_id),
+            now_known_as=arrival.event.contact_id,
+            partition=arrival.record.partition,
+        )
+
     def message(
         self, channel: Channel, direction: Direction, source_message_id: str | None
     ) -> Message | None:
@@ -296,6 +319,10 @@ class Scene:
     def _owned(self, arrivals: Iterable[Arrival]) -> list[tuple[Arrival, Channel]]:
         found = ((arrival, self.channel_of(arrival)) for arrival in arrivals)
         return [(arrival, channel) for arrival, channel in found if channel is not None]
+
+    def _conversations_of_replies(self, owned: Iterable[tuple[Arrival, Channel]]) -> set[str]:
+        echoed = (arrival.own_attempt() for arrival, _ in owned)
+        return {self.replies[own[0]] for own in echoed if own and own[0] in self.replies}
 
     async def _meet_strangers(self, owned: Iterable[tuple[Arrival, Channel]]) -> None:
         first: dict[Pair, tuple[Arrival, Channel]] = {}

@@ -355,3 +355,23 @@ async def test_a_given_proof_is_checked_though_none_is_required(talking: Box):
         json={"recipient": {"id": PSID}, "message": TEXT},
     )
     assert error_of(answer) == (100, None)
+
+
+async def test_a_comment_gets_one_private_reply(talking: Box):
+    author = "5559"
+    value = {"item": "comment", "verb": "add", "comment_id": "1_2", "from": {"id": author}}
+    await talking.visitor({"field": "feed", "value": value}, psid=author)
+    to_comment = {"recipient": {"comment_id": "1_2"}, "message": TEXT}
+    refused = await talking.send(**to_comment | {"message": {"text": ""}})
+    assert error_of(refused) == (100, 2018034)
+    first = await talking.send(**to_comment)
+    assert first.json()["recipient_id"] == author
+    assert error_of(await talking.send(**to_comment)) == (10900, None)
+
+
+async def test_a_private_reply_comes_within_seven_days(talking: Box):
+    value = {"id": "17", "text": "Nice!", "from": {"id": "5559"}}
+    await talking.visitor({"field": "comments", "value": value}, psid="5559")
+    await talking.advance(days=7, seconds=1)
+    late = await talking.send(recipient={"comment_id": "17"}, message=TEXT)
+    assert error_of(late) == (10, 2018278)

@@ -17,6 +17,7 @@ from gateway.db.tables.channels import (
     secret_versions,
 )
 from gateway.db.tables.conversations import (
+    comments,
     contacts,
     conversations,
     enquiries,
@@ -50,6 +51,7 @@ __all__ = [
     "bots",
     "channel_icons",
     "channels",
+    "comments",
     "contacts",
     "conversations",
     "dead_letters",

@@ -204,6 +204,27 @@ pending_marks = Table(
     Index("ix_pending_marks_expires_at", "expires_at"),
 )
 
+comments = Table(
+    "comments",
+    metadata,
+    # On posts of Pages and Instagram accounts; each may get one private reply.
+    id_column("account_id", primary_key=True),
+    id_column("channel_id", primary_key=True),
+    id_column("comment_id", primary_key=True),
+    # The platform's id of who wrote it; null where we only know of our reply.
+    id_column("author_id", nullable=True),
+    moment("commented_at", nullable=True),
+    id_column("message_id", nullable=True),
+    moment("expires_at"),
+    belongs_to("channels", "channel_id"),
+    Index("ix_comments_expires_at", "expires_at"),
+    Index(
+        "ix_comments_message_id",
+        "message_id",
+        postgresql_where=text("message_id IS NOT NULL"),
+    ),
+)
+
 media = Table(
     "media",
     metadata,

@@ -34,10 +34,13 @@ async def _settle(
     scene: Scene, channel: Channel, arrival: Arrival, message_id: str, attempt: int
 ) -> None:
     conversation = scene.conversation(channel, arrival)
-    if conversation is None:
-        return
     message = scene.ours.get(message_id)
-    if message is None or message.conversation_id != conversation.id:
+    if message is not None and message.comment_id is not None:
+        if conversation is None:
+            await scene.bind_commenter(channel, arrival, message.comment_id)
+        # Where somebody known wrote the comment, the reply may stand apart all the same.
+        conversation = scene.work.conversations.get(message.conversation_id)
+    if conversation is None or message is None or message.conversation_id != conversation.id:
         return
     await settle_from_echo(
         scene.work,

@@ -345,15 +345,6 @@ async def test_a_page_reaches_only_who_wrote(acme, messenger):
     assert pointers(problem(unknown, "validation-failed", 422)) == ["/recipient/source_contact_id"]
 
 
-async def test_a_comment_gets_one_private_reply(api, acme, messenger):
-    path = f"/v1/channels/{messenger['id']}/messages"
-    reply = said(recipient={"comment_id": "1_2"})
-    assert (await acme.post(path, reply)).status_code == 202
-    problem(await acme.post(path, reply), "conflict", 409)
-    (row,) = await api.rows("SELECT comment_id FROM messages")
-    assert row["comment_id"] == "1_2"
-
-
 async def test_a_message_cannot_be_recalled(acme, path):
     sent = (await acme.post(f"{path}/messages", said())).json()
     refused = await acme.delete(f"/v1/messages/{sent['id']}")
