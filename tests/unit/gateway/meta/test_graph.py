@@ -72,6 +72,13 @@ def message(content=None, **more):
             },
         ),
         (
+            {"type": "text", "text": "hi", "quick_replies": [{"title": "A"}]},
+            {
+                "text": "hi",
+                "quick_replies": [{"content_type": "text", "title": "A", "payload": "A"}],
+            },
+        ),
+        (
             {"type": "text", "text": "hi", "quick_replies": [{"content_type": "user_email"}]},
             {"text": "hi", "quick_replies": [{"content_type": "user_email"}]},
         ),
