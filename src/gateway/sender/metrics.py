@@ -37,3 +37,16 @@ INLINE_REFUSED: Final = Counter(
     "gateway_inline_answers_malformed_total",
     "Messages in endpoints' answers that are none, and were left out.",
 )
+ERRANDS: Final = Counter(
+    "gateway_errands_total",
+    "Attempts at errands that were settled, by kind and outcome: done, step, again, given_up, or "
+    "superseded by a change.",
+    ["kind", "outcome"],
+)
+ERRANDS_RUNNING: Final = Gauge("gateway_errands_running", "Errands that are under way.")
+ERRAND_LATENESS: Final = Histogram(
+    "gateway_errand_lateness_seconds",
+    "How long after its moment an attempt at an errand began, by kind.",
+    ["kind"],
+    buckets=(0.1, 0.5, 1, 2, 5, 15, 60, 300, 1800),
+)

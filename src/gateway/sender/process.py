@@ -3,6 +3,7 @@
 from datetime import timedelta
 from typing import Final
 
+from gateway.db.errands import TOPIC as ERRANDS
 from gateway.db.leases import ShardLeases
 from gateway.domain.backoff import endpoint_schedule
 from gateway.domain.delivery import TargetKind
@@ -13,6 +14,8 @@ from gateway.net.places import EgressPolicy
 from gateway.net.resolver import SystemResolver
 from gateway.roles import RoleParts, run_role
 from gateway.sender.claiming import Budgets
+from gateway.sender.duties import Duty
+from gateway.sender.errands import Errands
 from gateway.sender.lanes import SLOW_SHARE
 from gateway.sender.page import GraphTransport
 from gateway.sender.webhook import EndpointTransport, ThirdPartyTransport
@@ -32,11 +35,21 @@ def run(settings: Settings) -> None:
 
 async def _compose(parts: RoleParts) -> None:
     settings, lifecycle = parts.settings, parts.lifecycle
-    sender = _sender(parts, parts.leases("sender"))
+    leases = parts.leases("sender")
+    sender = _sender(parts, leases)
+    errands = Errands(parts.database, leases, _duties(parts))
     parts.wakeups.listen("sender", sender.wake)
+    parts.wakeups.listen(ERRANDS, errands.wake)
     seconds = settings.drain_seconds - _DRAIN_MARGIN
     lifecycle.on_drain("sender", lambda: sender.drain(seconds=seconds))
+    lifecycle.on_drain("errands", lambda: errands.drain(seconds=seconds))
     lifecycle.supervise("sender", sender.run)
+    lifecycle.supervise("errands", errands.run)
+
+
+def _duties(_parts: RoleParts) -> dict[str, Duty]:
+    """Return what errands of each kind do."""
+    return {}
 
 
 def _sender(parts: RoleParts, leases: ShardLeases) -> Sender:

@@ -31,6 +31,7 @@ from gateway.db.tables.destinations import bot_versions, bots, departments, team
 from gateway.db.tables.events import dead_letters, deliveries, delivery_attempts, events, reruns
 from gateway.db.tables.reports import enquiry_figures
 from gateway.db.tables.work import (
+    errands,
     inbox,
     parked,
     parked_keys,
@@ -61,6 +62,7 @@ __all__ = [
     "endpoints",
     "enquiries",
     "enquiry_figures",
+    "errands",
     "events",
     "feed_counters",
     "idempotency_keys",

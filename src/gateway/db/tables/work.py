@@ -5,6 +5,7 @@ from sqlalchemy import (
     Boolean,
     Column,
     Float,
+    ForeignKeyConstraint,
     Identity,
     Index,
     Integer,
@@ -139,4 +140,29 @@ timers = Table(
     Index("ix_timers_due", "shard", "due_at"),
     UniqueConstraint("account_id", "kind", "subject_id"),
     Index("ix_timers_conversation", "account_id", "conversation_id"),
+)
+
+# What has to be done outside at a moment; `gateway.db.errands` says why they are no timers.
+errands = Table(
+    "errands",
+    metadata,
+    id_column("account_id", primary_key=True),
+    id_column(primary_key=True),
+    Column("shard", SmallInteger, nullable=False),
+    Column("kind", Text, nullable=False),
+    id_column("conversation_id", nullable=True),
+    # What it is about: a message, a channel.
+    id_column("subject_id"),
+    moment("due_at"),
+    # How often it was set, and how often claimed.
+    Column("version", Integer, nullable=False, server_default="1"),
+    Column("run", BigInteger, nullable=False, server_default="0"),
+    # Tries since it was set or last got on.
+    Column("attempt", Integer, nullable=False, server_default="0"),
+    # The database's time at which the attempt that runs must have ended; null while none does.
+    moment("runs_until", nullable=True),
+    document("data", default="{}"),
+    ForeignKeyConstraint(["account_id"], ["accounts.id"]),
+    UniqueConstraint("account_id", "kind", "subject_id"),
+    Index("ix_errands_due", "shard", "kind", "due_at"),
 )
