@@ -32,6 +32,8 @@ class UnitOfWork:
         keyring: Opens and closes secrets at rest.
         public_url: Where the gateway is reached from outside; files are fetched from there.
         addressees: Contacts of locked conversations, by conversation, as far as they are known.
+        traceparent: Of what is done now: what is announced and delivered meanwhile has it, unless
+            it has one of its own.
     """
 
     def __init__(
@@ -41,6 +43,7 @@ class UnitOfWork:
         self.now = now
         self.keyring = keyring
         self.public_url = public_url
+        self.traceparent: str | None = None
         self.addressees: dict[str, Addressee] = {}
         self.conversations: dict[str, Conversation] = {}
         # True: messages, and changes of them, are gathered and written together, by
@@ -54,6 +57,7 @@ class UnitOfWork:
 
     def announce(self, event: NewEvent) -> None:
         """Write an event with this transaction, and its deliveries to those who subscribed."""
+        event.traceparent = event.traceparent or self.traceparent
         self._events.append(event)
 
     @property
@@ -63,6 +67,7 @@ class UnitOfWork:
 
     def deliver(self, delivery: NewDelivery) -> None:
         """Write a delivery with this transaction."""
+        delivery.traceparent = delivery.traceparent or self.traceparent
         self._deliveries.append(delivery)
 
     def wake(self, topic: str, shards: Iterable[int]) -> None:

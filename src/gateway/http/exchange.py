@@ -19,8 +19,15 @@ class Exchange:
     their own that `glance` gives.
     """
 
-    def __init__(self, database: Database, idempotent: IdempotentRequest | None) -> None:
+    def __init__(
+        self,
+        database: Database,
+        idempotent: IdempotentRequest | None,
+        *,
+        traceparent: str | None = None,
+    ) -> None:
         self.database = database
+        self._traceparent = traceparent
         self._idempotent = idempotent
         self._stack = AsyncExitStack()
         self._work: UnitOfWork | None = None
@@ -37,6 +44,7 @@ class Exchange:
         """
         if self._work is None:
             work = await self._stack.enter_async_context(self.database.unit_of_work())
+            work.traceparent = self._traceparent
             if self._idempotent is not None:
                 await self._idempotent.begin(work)
             self._work = work
@@ -55,6 +63,7 @@ class Exchange:
     async def glance(self) -> AsyncIterator[UnitOfWork]:
         """Open a transaction beside the effect's, committed at the end of the block."""
         async with self.database.unit_of_work() as work:
+            work.traceparent = self._traceparent
             yield work
 
     async def keep(self, response: Response) -> None:

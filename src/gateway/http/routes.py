@@ -99,7 +99,10 @@ class GatewayRoute(APIRoute):
                 structlog.contextvars.bound_contextvars(account_id=principal.account_id),
                 span as request.state.traceparent,
             ):
-                return await _answer(request, handle, Exchange(parts.database, idempotent))
+                current = Exchange(
+                    parts.database, idempotent, traceparent=request.state.traceparent
+                )
+                return await _answer(request, handle, current)
 
         return answer
 

@@ -59,6 +59,7 @@ class Move:
     message: Message
     target: MessageStatus
     changes: dict[str, Any] = field(default_factory=dict)
+    traceparent: str | None = None
     # Said in the event about it, beside the message.
     further: dict[str, Any] = field(default_factory=dict)
 
@@ -77,7 +78,14 @@ async def move_messages(work: UnitOfWork, moves: Sequence[Move]) -> None:
         [(move.message, {"status": move.target, **move.changes}) for move in moves],
     )
     for move, source in zip(moves, sources, strict=True):
-        _announce_move(work, move.conversation, move.message, source, **move.further)
+        _announce_move(
+            work,
+            move.conversation,
+            move.message,
+            source,
+            traceparent=move.traceparent,
+            **move.further,
+        )
     sent = [move for move in moves if move.target is MessageStatus.SENT]
     marks = await take_all_marks(work.connection, [move.message for move in sent])
     for move in sent:
@@ -181,15 +189,27 @@ def _announce_move(
     source: MessageStatus,
     *,
     occurred_at: datetime | None = None,
+    traceparent: str | None = None,
     **further: Any,  # noqa: ANN401 - JSON values beside the message
 ) -> None:
     target = message.status
     if source is MessageStatus.UNCERTAIN and target is not MessageStatus.ACCEPTED:
         announce_message(
-            work, conversation, message, "gateway.message.resolved.v1", occurred_at=occurred_at
+            work,
+            conversation,
+            message,
+            "gateway.message.resolved.v1",
+            occurred_at=occurred_at,
+            traceparent=traceparent,
         )
     event_type = _EVENTS.get(target)
     if event_type is not None:
         announce_message(
-            work, conversation, message, event_type, occurred_at=occurred_at, **further
+            work,
+            conversation,
+            message,
+            event_type,
+            occurred_at=occurred_at,
+            traceparent=traceparent,
+            **further,
         )

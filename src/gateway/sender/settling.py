@@ -274,7 +274,13 @@ def _apply(
     target, changes = move
     if may_move(message.status, target):
         sheet.moves.append(
-            Move(conversation=conversation, message=message, target=target, changes=changes)
+            Move(
+                conversation=conversation,
+                message=message,
+                target=target,
+                changes=changes,
+                traceparent=row.traceparent,
+            )
         )
 
 

@@ -128,6 +128,18 @@ class TestMessages:
         name = {"echo": "gateway.message.sent.v1", "reaction": "gateway.message.reacted.v1"}
         assert await stage.value(newest, type=name.get(kind, event.type)) == trace
 
+    async def test_so_is_whom_it_makes_known_and_the_enquiry_that_it_opens(
+        self, stage: Inbound, channel: str
+    ) -> None:
+        trace = f"00-{'a' * 32}-{'b' * 16}-01"
+        item = stage.message("hello")
+        body = json.dumps({"object": "page", "entry": [{"id": PAGE, "messaging": [item]}]})
+        (event,) = normalise(body.encode(), meta_app_id=APP, received_at=stage.clock.now()).events
+        await stage.handle([replace(event, traceparent=trace)])
+        told = await stage.all("SELECT type, traceparent FROM events ORDER BY type")
+        assert {row.traceparent for row in told} == {trace}
+        assert {row.type.split(".")[1] for row in told} == {"contact", "enquiry", "message"}
+
     async def test_the_same_item_again_has_no_effect(self, stage: Inbound, channel: str) -> None:
         item = stage.message("hello")
         await stage.feed(item)
