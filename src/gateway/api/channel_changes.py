@@ -1,6 +1,6 @@
 """Writes changes of a channel, and lets follow what has to."""
 
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy.exc import IntegrityError
 
@@ -12,6 +12,7 @@ from gateway.db.channels import Channel
 from gateway.db.meta_apps import raise_secret_version
 from gateway.db.unit_of_work import UnitOfWork
 from gateway.domain.channel import ChannelStatus, StatusReason
+from gateway.messaging.backfill import fetch_missed
 from gateway.messaging.channel_events import announce_channel
 from gateway.messaging.settlement import hold_target, release_target
 
@@ -42,6 +43,10 @@ async def store_changes(
     return changed
 
 
+# While a channel is so, webhooks may have been lost.
+_UNWELL: Final = frozenset({ChannelStatus.DEGRADED, ChannelStatus.DISCONNECTED})
+
+
 async def write_status(
     work: UnitOfWork,
     channel: Channel,
@@ -65,6 +70,8 @@ async def write_status(
         announce_channel(work, changed, change)
     if (changed.status, changed.status_reason) != (channel.status, channel.status_reason):
         announce_channel(work, changed, entered(changed.status), detail=detail, remedy=remedy)
+    if changed.status is ChannelStatus.ACTIVE and channel.status in _UNWELL:
+        await fetch_missed(work, changed)
     if changed.hold is not None and channel.hold is None:
         await hold_target(work, changed.id)
     elif changed.hold is None and channel.hold is not None:

@@ -13,7 +13,7 @@ from gateway.domain.message import ARROWS, Direction, MessageStatus
 from gateway.errors import IllegalTransitionError, UpstreamFailedError
 from gateway.http.exchange import Exchange
 from gateway.messaging.lookup import lookup_message
-from gateway.messaging.settlement import settle_from_echo
+from gateway.messaging.settlement import settle_from_conversation
 from gateway.meta.conversations import Lookup, NotShown, Shown
 
 _RESENDABLE: Final = (MessageStatus.FAILED, MessageStatus.UNCERTAIN)
@@ -66,12 +66,6 @@ async def note_shown(
     work: UnitOfWork, conversation: Conversation, message: Message, shown: Shown
 ) -> None:
     """Take Meta's word that a message was sent, by its latest attempt."""
-    attempts = await find_attempts_of_message(work.connection, message.account_id, message.id)
-    await settle_from_echo(
-        work,
-        conversation,
-        message,
-        attempt=attempts[-1].attempt if attempts else 0,
-        mid=shown.mid,
-        platform_at=shown.created_at,
+    await settle_from_conversation(
+        work, conversation, message, mid=shown.mid, platform_at=shown.created_at
     )

@@ -125,6 +125,13 @@ class Message(Described):
         None, description="The contact id under which this person was known before (`ref.…`)."
     )
     contact: ContactProfile | None = Field(None, description="Of third-party channels.")
+    backfilled: bool = Field(
+        default=False,
+        description="No webhook told of it: it was found in Meta's conversation afterwards.",
+    )
+    answered: bool = Field(
+        default=False, description="Of a back-filled one: somebody for us had answered it already."
+    )
 
 
 class Echo(Message):

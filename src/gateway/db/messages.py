@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.db.arrays import among
 from gateway.db.rows import as_json
-from gateway.db.tables import messages
+from gateway.db.tables import deliveries, messages
 from gateway.domain.message import AuthorKind, Direction, MessageStatus
 
 
@@ -53,6 +53,12 @@ class Message:
     read_at: datetime | None = None
 
 
+_MAY_HAVE_LEFT: Final = (
+    MessageStatus.ACCEPTED,
+    MessageStatus.SENDING,
+    MessageStatus.UNCERTAIN,
+    MessageStatus.FAILED,
+)
 _COLUMNS: Final = [f.name for f in fields(Message)]
 _TYPES: Final = {
     "sequence": "bigint",
@@ -204,6 +210,36 @@ async def find_unsent_automatic(
         messages.c.automation_cause.is_not(None),
         # A literal: a plan for any value could not use the index of those in this state.
         text("messages.status = 'accepted'"),
+    ).order_by(messages.c.sequence)
+    return [_of(row) for row in await connection.execute(statement)]
+
+
+async def find_called_without_id(
+    connection: AsyncConnection, account_id: str, conversation_id: str
+) -> list[Message]:
+    """Return what may have left in a conversation without the platform's id of it, in order."""
+    calls = select(deliveries.c.id).where(
+        deliveries.c.message_id == messages.c.id, deliveries.c.attempt > 0
+    )
+    statement = _SELECT.where(
+        messages.c.account_id == account_id,
+        messages.c.conversation_id == conversation_id,
+        messages.c.direction == Direction.OUTBOUND,
+        messages.c.source_message_id.is_(None),
+        messages.c.status.in_(_MAY_HAVE_LEFT),
+        calls.exists(),
+    ).order_by(messages.c.sequence)
+    return [_of(row) for row in await connection.execute(statement)]
+
+
+async def find_unsent(
+    connection: AsyncConnection, account_id: str, conversation_id: str
+) -> list[Message]:
+    """Return what was accepted in a conversation and has not left yet, in order."""
+    statement = _SELECT.where(
+        messages.c.account_id == account_id,
+        messages.c.conversation_id == conversation_id,
+        messages.c.status == MessageStatus.ACCEPTED,
     ).order_by(messages.c.sequence)
     return [_of(row) for row in await connection.execute(statement)]
 

@@ -12,9 +12,10 @@ import structlog
 from gateway.db.channels import Channel
 from gateway.db.conversations import Conversation
 from gateway.db.deliveries import Delivery, lock_open_deliveries, save_deliveries
+from gateway.db.delivery_views import find_attempts_of_message
 from gateway.db.held_deliveries import cancel_deliveries, hold_deliveries, release_deliveries
 from gateway.db.lanes import promote_lanes
-from gateway.db.messages import Message
+from gateway.db.messages import Message, find_called_without_id
 from gateway.db.unit_of_work import UnitOfWork
 from gateway.domain.delivery import DeliveryStatus
 from gateway.domain.message import MessageStatus
@@ -81,6 +82,31 @@ async def settle_from_echo(
         error=None,
     )
     await _close_deliveries(work, message, carried=lambda each: each.attempt == attempt)
+
+
+async def settle_from_conversation(
+    work: UnitOfWork,
+    conversation: Conversation,
+    message: Message,
+    *,
+    mid: str,
+    platform_at: datetime,
+) -> None:
+    """Take Meta's word, by its conversation, that a message was sent: by its latest attempt."""
+    attempts = await find_attempts_of_message(work.connection, message.account_id, message.id)
+    await settle_from_echo(
+        work,
+        conversation,
+        message,
+        attempt=attempts[-1].attempt if attempts else 0,
+        mid=mid,
+        platform_at=platform_at,
+    )
+
+
+async def find_unclear(work: UnitOfWork, conversation: Conversation) -> list[Message]:
+    """Return what may have been sent in a conversation and has no id of the platform, in order."""
+    return await find_called_without_id(work.connection, conversation.account_id, conversation.id)
 
 
 async def settle_from_status(

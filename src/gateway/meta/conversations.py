@@ -83,35 +83,44 @@ def _words(message: ThreadMessage) -> list[str]:
 def read_messages(document: dict[str, Any], contact_id: str) -> list[ThreadMessage]:
     """Return the messages of the conversations that an answer lists; what is odd is left out."""
     found = []
-    for conversation in _list(document.get("data")):
-        for raw in _list(_dict(_dict(conversation).get("messages")).get("data")):
-            message = _thread_message(_dict(raw), contact_id)
+    for conversation in as_list(document.get("data")):
+        for raw in as_list(as_dict(as_dict(conversation).get("messages")).get("data")):
+            message = _thread_message(as_dict(raw), contact_id)
             if message is not None:
                 found.append(message)
     return found
 
 
 def _thread_message(raw: dict[str, Any], contact_id: str) -> ThreadMessage | None:
-    mid, created = raw.get("id"), raw.get("created_time")
-    if not isinstance(mid, str) or not isinstance(created, str):
+    mid, created_at = raw.get("id"), moment_of(raw.get("created_time"))
+    if not isinstance(mid, str) or created_at is None:
         return None
-    try:
-        created_at = datetime.fromisoformat(created)
-    except ValueError:
-        return None
-    author = _dict(raw.get("from")).get("id")
+    author = as_dict(raw.get("from")).get("id")
     text = raw.get("message")
     return ThreadMessage(
         mid=mid,
         text=text if isinstance(text, str) and author is not None else None,
         by_page=author != contact_id,
-        created_at=created_at if created_at.tzinfo else created_at.replace(tzinfo=UTC),
+        created_at=created_at,
     )
 
 
-def _dict(value: object) -> dict[str, Any]:
+def moment_of(value: object) -> datetime | None:
+    """Return the moment that Graph writes as text, such as `2026-03-02T12:00:00+0000`."""
+    if not isinstance(value, str):
+        return None
+    try:
+        moment = datetime.fromisoformat(value)
+    except ValueError:
+        return None
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def as_dict(value: object) -> dict[str, Any]:
+    """Return a JSON object; an empty one for anything else."""
     return value if isinstance(value, dict) else {}
 
 
-def _list(value: object) -> list[Any]:
+def as_list(value: object) -> list[Any]:
+    """Return a JSON array; an empty one for anything else."""
     return value if isinstance(value, list) else []

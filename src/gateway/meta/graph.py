@@ -21,6 +21,7 @@ from pydantic import SecretStr
 
 from gateway.clock import true_now
 from gateway.domain.backoff import parse_retry_after
+from gateway.domain.channel import ChannelKind
 from gateway.domain.delivery import (
     Accepted,
     Answer,
@@ -34,6 +35,7 @@ from gateway.domain.delivery import (
 from gateway.errors import UpstreamFailedError
 from gateway.meta.conversations import THREAD_FIELDS, ThreadMessage, read_messages
 from gateway.meta.errors import GraphFault, classify, is_familiar, parse_fault, regain_after
+from gateway.meta.history import HISTORY_FIELDS, THREADS, HistoryPage, Source, read_history
 from gateway.meta.sending import (
     PageAction,
     PageMessage,
@@ -46,6 +48,7 @@ from gateway.meta.thread_control import ThreadControl, control_body
 # Answers are small; what is longer is cut off, and does not parse then.
 MAX_ANSWER_BYTES: Final = 64 * 1024
 MAX_THREAD_BYTES: Final = 1024 * 1024
+MAX_HISTORY_BYTES: Final = 8 * 1024 * 1024
 # By this extension of a request, the client for operators' addresses reads no more than is of use.
 _ANSWER_BYTES: Final = "gateway_answer_bytes"
 # What errors are counted as that the table does not know.
@@ -133,21 +136,52 @@ class GraphClient:
             "platform": "instagram" if instagram else "messenger",
             "user_id": contact_id,
             "fields": THREAD_FIELDS,
-            "appsecret_proof": access.proof,
         }
-        url = self._url(access, "conversations")
+        document = await self._read(access, "conversations", query, budget, MAX_THREAD_BYTES)
+        return read_messages(document, contact_id)
+
+    async def read_history(
+        self, access: PageAccess, source: Source, *, after: str | None, budget: timedelta
+    ) -> HistoryPage:
+        """Return some of a Page's threads with their newest messages, the latest thread first.
+
+        Raises:
+            UpstreamFailedError: Graph did not answer, or refused.
+        """
+        instagram = source.kind is ChannelKind.INSTAGRAM
+        query = {
+            "platform": "instagram" if instagram else "messenger",
+            "fields": HISTORY_FIELDS,
+            "limit": str(THREADS),
+        }
+        if after is not None:
+            query["after"] = after
+        document = await self._read(access, "conversations", query, budget, MAX_HISTORY_BYTES)
+        return read_history(document, source)
+
+    async def _read(
+        self,
+        access: PageAccess,
+        edge: str,
+        query: dict[str, str],
+        budget: timedelta,
+        limit: int,
+    ) -> dict[str, Any]:
         request = self._client.build_request(
-            "GET", url, params=query, headers=_authorization(access)
+            "GET",
+            self._url(access, edge),
+            params=query | {"appsecret_proof": access.proof},
+            headers=_authorization(access),
         )
         try:
             async with asyncio.timeout(budget.total_seconds()):
-                response, body = await self._exchange(request, limit=MAX_THREAD_BYTES)
+                response, body = await self._exchange(request, limit=limit)
         except (httpx.HTTPError, TimeoutError) as error:
             raise UpstreamFailedError("Meta's conversation could not be read.") from error
         document = _parse(body)
         if response.status_code not in _OK or not isinstance(document, dict):
             raise UpstreamFailedError("Meta did not show the conversation.")
-        return read_messages(document, contact_id)
+        return document
 
     async def _post(
         self,

@@ -7,15 +7,20 @@ from gateway.db.errands import TOPIC as ERRANDS
 from gateway.db.leases import ShardLeases
 from gateway.domain.backoff import endpoint_schedule
 from gateway.domain.delivery import TargetKind
+from gateway.media_store import MediaStore
+from gateway.messaging.backfill import BACKFILL
+from gateway.messaging.files import REMOVE_FILE
 from gateway.meta.graph import GraphClient
 from gateway.net.egress import Egress
 from gateway.net.operator_http import operator_http_client
 from gateway.net.places import EgressPolicy
 from gateway.net.resolver import SystemResolver
 from gateway.roles import RoleParts, run_role
+from gateway.sender.backfill import Backfill
 from gateway.sender.claiming import Budgets
 from gateway.sender.duties import Duty
 from gateway.sender.errands import Errands
+from gateway.sender.file_removal import FileRemoval
 from gateway.sender.lanes import SLOW_SHARE
 from gateway.sender.page import GraphTransport
 from gateway.sender.webhook import EndpointTransport, ThirdPartyTransport
@@ -36,8 +41,11 @@ def run(settings: Settings) -> None:
 async def _compose(parts: RoleParts) -> None:
     settings, lifecycle = parts.settings, parts.lifecycle
     leases = parts.leases("sender")
-    sender = _sender(parts, leases)
-    errands = Errands(parts.database, leases, _duties(parts))
+    client = operator_http_client()
+    lifecycle.on_close("graph", client.aclose)
+    graph = GraphClient(client, base_url=settings.graph_base_url)
+    sender = _sender(parts, leases, graph)
+    errands = Errands(parts.database, leases, _duties(parts, graph))
     parts.wakeups.listen("sender", sender.wake)
     parts.wakeups.listen(ERRANDS, errands.wake)
     seconds = settings.drain_seconds - _DRAIN_MARGIN
@@ -47,12 +55,17 @@ async def _compose(parts: RoleParts) -> None:
     lifecycle.supervise("errands", errands.run)
 
 
-def _duties(_parts: RoleParts) -> dict[str, Duty]:
+def _duties(parts: RoleParts, graph: GraphClient) -> dict[str, Duty]:
     """Return what errands of each kind do."""
-    return {}
+    settings = parts.settings
+    store = MediaStore.at(settings.media_url, data_dir=settings.data_dir)
+    return {
+        BACKFILL: Backfill(parts.database, graph).duty(),
+        REMOVE_FILE: FileRemoval(store).duty(),
+    }
 
 
-def _sender(parts: RoleParts, leases: ShardLeases) -> Sender:
+def _sender(parts: RoleParts, leases: ShardLeases, graph: GraphClient) -> Sender:
     settings, database, life = parts.settings, parts.database, parts.lifecycle
     slow_slots = int(settings.sender_concurrency * SLOW_SHARE)
     resolver = SystemResolver(threads=slow_slots + _RESOLVER_THREADS)
@@ -64,9 +77,6 @@ def _sender(parts: RoleParts, leases: ShardLeases) -> Sender:
         proxy_url=settings.sender_proxy_url,
     )
     life.on_close("egress", egress.aclose)
-    client = operator_http_client()
-    life.on_close("graph", client.aclose)
-    graph = GraphClient(client, base_url=settings.graph_base_url)
     keyring, clock = database.keyring, database.clock
     return Sender(
         database,

@@ -41,6 +41,9 @@ ECHOES_AND_MARKS: Final = frozenset(
     }
 )
 STATUS: Final = "gateway.status.reported.v1"
+# Of messages that no webhook told of: found at Meta afterwards, and answered by then.
+BACKFILLED: Final = "backfilled"
+ANSWERED: Final = "answered"
 # What the sender puts into a call as metadata: our id of the message, and which attempt it is.
 _METADATA: Final = re.compile(r"(msg_[0-9a-z]{26})\.([0-9]{1,9})")
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)

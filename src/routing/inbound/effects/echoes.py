@@ -6,12 +6,17 @@ from gateway.db.messages import Message
 from gateway.domain import ids
 from gateway.domain.conversation import ThreadOwner, owner_named
 from gateway.domain.message import AuthorKind, Direction, MessageStatus
-from gateway.messaging.settlement import settle_from_echo
+from gateway.messaging.resources import content_on_the_wire
+from gateway.messaging.settlement import (
+    find_unclear,
+    settle_from_conversation,
+    settle_from_echo,
+)
 from gateway.messaging.thread_ownership import owner_at
 from gateway.messaging.transitions import announce_message, catch_up_marks
 from routing.enquiry_effects import on_page_inbox_message
-from routing.inbound.arrivals import Arrival
-from routing.inbound.effects.speaking import is_late
+from routing.inbound.arrivals import BACKFILLED, Arrival
+from routing.inbound.effects.speaking import NOT_CONTENT, is_late
 from routing.inbound.effects.thread_owner import note_owner
 from routing.inbound.scene import Scene
 
@@ -19,6 +24,9 @@ from routing.inbound.scene import Scene
 async def receive_echo(scene: Scene, channel: Channel, arrival: Arrival) -> None:
     """Learn what became of a message of ours, or that somebody else answered."""
     data = arrival.event.data
+    if data.get(BACKFILLED):
+        await _receive_past(scene, channel, arrival)
+        return
     if data.get("app_id") == channel.meta_app_id and channel.meta_app_id is not None:
         attempt = arrival.own_attempt()
         if attempt is not None:
@@ -53,16 +61,42 @@ async def _settle(
     scene.remember(message)
 
 
+async def _receive_past(scene: Scene, channel: Channel, arrival: Arrival) -> None:
+    """Learn of something sent that no echo told of, nor whose it is: ours by its words, or not.
+
+    While it may be one of ours that nobody can tell by its words, it is left to the echo.
+    """
+    if scene.message(channel, Direction.OUTBOUND, arrival.event.data.get("id")) is not None:
+        return
+    conversation = scene.conversation(channel, arrival)
+    unclear = [] if conversation is None else await find_unclear(scene.work, conversation)
+    if conversation is None or not unclear:
+        await _other_hands(scene, channel, arrival)
+        return
+    said = _words(arrival.event.data.get("text"))
+    for message in unclear:
+        if said and _words(content_on_the_wire(message).get("text")) == said:
+            await settle_from_conversation(
+                scene.work,
+                conversation,
+                message,
+                mid=arrival.event.data["id"],
+                platform_at=arrival.event.occurred_at,
+            )
+            scene.remember(message)
+            return
+
+
+def _words(text: object) -> list[str]:
+    return text.split() if isinstance(text, str) else []
+
+
 async def _other_hands(scene: Scene, channel: Channel, arrival: Arrival) -> None:
     event = arrival.event
     if scene.message(channel, Direction.OUTBOUND, event.data.get("id")) is not None:
         return
     _, conversation = await scene.meet(channel, arrival)
-    content = {
-        name: value
-        for name, value in event.data.items()
-        if name not in ("id", "app_id", "metadata", "contact")
-    }
+    content = {name: value for name, value in event.data.items() if name not in NOT_CONTENT}
     message = Message(
         account_id=channel.account_id,
         id=ids.new_id(ids.MESSAGE),
@@ -80,6 +114,7 @@ async def _other_hands(scene: Scene, channel: Channel, arrival: Arrival) -> None
         occurred_at=event.occurred_at,
         accepted_at=scene.work.now,
         sent_at=scene.work.now,
+        late=bool(event.data.get(BACKFILLED)),
     )
     scene.add(message)
     conversation.last_message_at = scene.work.now

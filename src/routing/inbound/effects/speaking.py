@@ -12,24 +12,26 @@ from gateway.domain.message import AuthorKind, Direction, MessageStatus
 from gateway.messaging.thread_ownership import keep_thread, owner_at
 from gateway.messaging.transitions import announce_message
 from routing.enquiry_effects import on_contact_message
-from routing.inbound.arrivals import Arrival
+from routing.inbound.arrivals import ANSWERED, BACKFILLED, Arrival
 from routing.inbound.effects.thread_owner import note_owner
 from routing.inbound.effects.window import open_window
 from routing.inbound.scene import Scene
 
 # Said elsewhere in the message's row or resource.
-_NOT_CONTENT: Final = frozenset({"id", "contact", "app_id", "metadata", "prior_contact_id"})
+NOT_CONTENT: Final = frozenset(
+    {"id", "contact", "app_id", "metadata", "prior_contact_id", BACKFILLED, ANSWERED}
+)
 
 
 async def receive_message(scene: Scene, channel: Channel, arrival: Arrival) -> None:
     """Number a contact's message, store it, and let it open or continue an enquiry."""
-    content = {k: v for k, v in arrival.event.data.items() if k not in _NOT_CONTENT}
+    content = {k: v for k, v in arrival.event.data.items() if k not in NOT_CONTENT}
     await _speak(scene, channel, arrival, content, "gateway.message.received.v1")
 
 
 async def receive_postback(scene: Scene, channel: Channel, arrival: Arrival) -> None:
     """Take a pressed button for a message of the contact."""
-    content = {k: v for k, v in arrival.event.data.items() if k not in _NOT_CONTENT}
+    content = {k: v for k, v in arrival.event.data.items() if k not in NOT_CONTENT}
     await _speak(
         scene,
         channel,
@@ -71,12 +73,12 @@ async def _speak(
         source_message_id=event.data.get("id"),
         occurred_at=event.occurred_at,
         accepted_at=scene.work.now,
-        late=late,
+        late=late or arrival.parked,
     )
     first = conversation.last_inbound_at is None
     _note_action(scene, channel, conversation, arrival, late=late)
     message.enquiry_id = await _enquiry_of(
-        scene, channel, arrival, conversation, known, message, first=first
+        scene, channel, arrival, conversation, known, message, first=first, late=late
     )
     scene.add(message)
     announce_message(
@@ -101,6 +103,7 @@ async def _enquiry_of(
     message: Message,
     *,
     first: bool,
+    late: bool,
 ) -> str | None:
     # A blocked contact and a thread that another app holds are heard, and open nothing.
     if known.blocked or arrival.event.standby:
@@ -110,7 +113,8 @@ async def _enquiry_of(
         conversation,
         channel,
         message,
-        late=message.late,
+        # What somebody answered already, as was found out afterwards, moves nothing either.
+        late=late or bool(arrival.event.data.get(ANSWERED)),
         parked=arrival.parked,
         first=first,
         enquiry=scene.enquiry(conversation),
