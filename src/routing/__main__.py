@@ -12,6 +12,7 @@ from routing.inbound.draining import Drain
 from routing.inbound.transaction import InboundRules
 from routing.inbound.worker import InboundHandler
 from routing.reruns import Reruns
+from routing.retention import Retention
 from routing.timers import TimerWorker
 
 
@@ -52,6 +53,7 @@ async def _compose(parts: RoleParts) -> None:
     lifecycle.supervise("parked", Drain(database, topic=INBOUND, rules=rules).run)
     lifecycle.supervise("reruns", reruns.run)
     lifecycle.supervise("maintenance", upkeep.run)
+    lifecycle.supervise("retention", Retention(database).run)
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ from gateway.db.timers import Timer, set_timer, take_timer, take_timers
 from gateway.db.unit_of_work import UnitOfWork
 from gateway.domain import ids
 from gateway.domain.channel import ChannelStatus
+from gateway.messaging.erasure import ERASE_TIMER
 from gateway.messaging.inline_answers import ANSWER_TIMER
 from routing.assignment import (
     concerned,
@@ -36,6 +37,7 @@ from routing.enquiries import (
     Offer,
 )
 from routing.enquiry_effects import admit
+from routing.erasing import erase_due
 from routing.hall import Hall
 from routing.held import HeldEnquiry
 from routing.inline_answers import answer_due
@@ -284,4 +286,5 @@ HANDLERS: Final[dict[str, Handler]] = {
     PRESENCE_TIMER: _presence_due,
     ANSWER_TIMER: answer_due,
     WINDOW_TIMER: window_due,
+    ERASE_TIMER: erase_due,
 }

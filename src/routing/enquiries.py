@@ -81,6 +81,7 @@ LIVE: Final = frozenset({EnquiryStatus.OPEN, EnquiryStatus.OFFERED, EnquiryStatu
 # Why an enquiry was closed, where a person or a back end did not simply ask for it.
 CLOSED_BY_INTERMISSION: Final = "intermission"
 CLOSED_WITH_CHANNEL: Final = "channel-deleted"
+CLOSED_WITH_CONTACT: Final = "contact-erased"
 
 
 @dataclass(frozen=True, slots=True)

@@ -45,6 +45,13 @@ class AccountSettings(Body):
     departments_enabled: Flag = Field(
         default=False, description="Every channel then belongs to a department."
     )
+    retention_days: Annotated[Whole, Field(ge=1, le=36_500)] | None = Field(
+        default=None,
+        description=(
+            "How many days what people said, and their files, are kept; null for ever. Messages "
+            "stay as empty shells."
+        ),
+    )
 
 
 class AccountResource(Resource):
@@ -55,6 +62,7 @@ class AccountResource(Resource):
     concurrent_contacts_limit: int
     channels_limit: int | None
     departments_enabled: bool
+    retention_days: int | None
     created_at: Moment
     version: int
 

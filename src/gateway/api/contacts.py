@@ -11,6 +11,7 @@ from gateway.api.filters import ChannelFilter, Search
 from gateway.contracts.canonical import compact, scrub
 from gateway.contracts.resources import Contact as ContactResource
 from gateway.contracts.strict import WebAddress
+from gateway.db.audit import AuditEntry, write_audit
 from gateway.db.contacts import Contact, change_contact, get_contact, list_contacts
 from gateway.db.first_contact import contact_resource
 from gateway.db.outbox import NewEvent
@@ -18,9 +19,10 @@ from gateway.db.unit_of_work import UnitOfWork
 from gateway.errors import NotFoundError
 from gateway.http.pagination import Paging
 from gateway.http.patches import Patch
-from gateway.http.routes import READ, WRITE, AccountId, GatewayRoute, Work
+from gateway.http.routes import READ, WRITE, AccountId, Caller, GatewayRoute, Work
 from gateway.http.schemas import Body, Line, Page
 from gateway.http.versions import IfMatch, tag_version
+from gateway.messaging.erasure import request_erasure
 
 router = APIRouter(prefix="/v1/contacts", tags=["Contacts"], route_class=GatewayRoute)
 
@@ -123,6 +125,28 @@ async def unblock_contact(
     return _shown(await _block(work, account_id, contact_id, blocked=False), response)
 
 
+@router.delete("/{contact_id}", status_code=202, dependencies=[WRITE])
+async def erase_contact(
+    contact_id: str, account_id: AccountId, caller: Caller, work: Work
+) -> Response:
+    """Erase a contact: what it said and is called goes within a minute, and nobody can tell it.
+
+    Its conversation, enquiries and messages stay as empty shells, so that reports and numbers do.
+    `gateway.contact.erased.v1` asks receivers to delete theirs. Should the person write again, they
+    are a new contact.
+    """
+    if await request_erasure(work, account_id, contact_id):
+        entry = AuditEntry(
+            account_id=account_id,
+            at=work.now,
+            actor=caller.key_id,
+            action="contact.erased",
+            subject_id=contact_id,
+        )
+        await write_audit(work.connection, [entry])
+    return Response(status_code=202)
+
+
 async def existing_contact(
     work: UnitOfWork, account_id: str, contact_id: str, *, lock: bool = False
 ) -> Contact:
@@ -132,7 +156,7 @@ async def existing_contact(
         NotFoundError: There is none.
     """
     contact = await get_contact(work.connection, account_id, contact_id, lock=lock)
-    if contact is None:
+    if contact is None or contact.erased_at is not None:
         raise NotFoundError("There is no such contact.")
     return contact
 

@@ -20,6 +20,7 @@ from gateway.domain.message import AuthorKind
 from gateway.errors import (
     ChannelDeletedError,
     ChannelSuspendedError,
+    ConflictError,
     ContactBlockedError,
     MessagingWindowClosedError,
     ThreadOwnedElsewhereError,
@@ -43,11 +44,14 @@ def refuse_channel(channel: Channel) -> None:
 
 
 def refuse_contact(contact: Contact) -> None:
-    """Pass where a contact is not blocked.
+    """Pass where a contact is neither erased nor blocked.
 
     Raises:
-        ContactBlockedError: It is.
+        ConflictError: It is erased.
+        ContactBlockedError: It is blocked.
     """
+    if contact.erased_at is not None:
+        raise ConflictError("The contact was erased.")
     if contact.blocked:
         raise ContactBlockedError("The contact is blocked.")
 

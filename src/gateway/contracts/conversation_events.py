@@ -178,7 +178,7 @@ class EnquiryFollowedUp(AboutEnquiry):
 class EnquiryClosed(AboutEnquiry):
     """The enquiry ended."""
 
-    reason: str = Field(examples=["requested", "intermission", "channel-deleted"])
+    reason: str = Field(examples=["requested", "intermission", "channel-deleted", "contact-erased"])
 
 
 class EnquiryReopened(AboutEnquiry):

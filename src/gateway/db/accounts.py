@@ -20,6 +20,7 @@ class Account:
     concurrent_contacts_limit: int
     channels_limit: int | None
     departments_enabled: bool
+    retention_days: int | None
     version: int
     created_at: datetime
     deleted_at: datetime | None

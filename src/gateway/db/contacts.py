@@ -29,6 +29,7 @@ class Contact:
     locale: str | None
     attributes: dict[str, Any]
     blocked_at: datetime | None
+    erased_at: datetime | None
     version: int
     created_at: datetime
 
@@ -61,7 +62,7 @@ _SELECT: Final = select(*(contacts.c[field.name] for field in fields(Contact)))
 async def get_contact(
     connection: AsyncConnection, account_id: str, contact_id: str, *, lock: bool = False
 ) -> Contact | None:
-    """Return a contact of an account."""
+    """Return a contact of an account, erased or not."""
     statement = _SELECT.where(contacts.c.account_id == account_id, contacts.c.id == contact_id)
     if lock:
         statement = statement.with_for_update()
@@ -88,7 +89,7 @@ async def list_contacts(
     limit: int,
 ) -> list[Contact]:
     """Return contacts of an account, the newest first, older than `before`."""
-    statement = _SELECT.where(contacts.c.account_id == account_id)
+    statement = _SELECT.where(contacts.c.account_id == account_id, contacts.c.erased_at.is_(None))
     if channel_id is not None:
         statement = statement.where(contacts.c.channel_id == channel_id)
     if blocked is not None:

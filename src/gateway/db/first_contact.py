@@ -2,15 +2,17 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Final
 
 from sqlalchemy import select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from gateway.contracts.moments import rfc3339
+from gateway.contracts.moments import from_rfc3339, rfc3339
 from gateway.db.channels import Channel
 from gateway.db.contacts import Addressee
 from gateway.db.conversations import Conversation, lock_conversations
+from gateway.db.erasures import find_erasures
 from gateway.db.outbox import NewEvent
 from gateway.db.rows import as_json
 from gateway.db.tables import contacts
@@ -36,6 +38,8 @@ class Known:
     name: str | None
     blocked: bool
     conversation_id: str
+    # What is older has no effect: it was said by the same person, who was erased.
+    heard_from: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +53,8 @@ class Stranger:
     source_contact_id: str
     partition: int
     profile: Mapping[str, Any]
+    heard_from: datetime | None = None
+    traceparent: str | None = None
 
     @property
     def pair(self) -> tuple[str, str]:
@@ -59,7 +65,8 @@ class Stranger:
 # One by one: taken together, all contacts of a busy channel might be read to find a few.
 _FIND: Final = text(
     """
-    SELECT c.channel_id, c.source_contact_id, c.id, c.name, c.blocked_at, v.id AS conversation_id
+    SELECT c.channel_id, c.source_contact_id, c.id, c.name, c.blocked_at, c.heard_from,
+           v.id AS conversation_id
     FROM unnest(CAST(:channels AS text[]), CAST(:contacts AS text[]))
       AS r(channel_id, source_contact_id)
     JOIN channels h ON h.id = r.channel_id
@@ -76,12 +83,12 @@ _FIND: Final = text(
 _MAKE_CONTACTS: Final = text(
     """
     INSERT INTO contacts (account_id, id, channel_id, source_contact_id, name, first_name,
-                          last_name, email, phone, avatar_url, locale, attributes, created_at,
-                          updated_at)
+                          last_name, email, phone, avatar_url, locale, attributes, heard_from,
+                          created_at, updated_at)
     SELECT r.*, :now, :now FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS r(
       account_id text, id text, channel_id text, source_contact_id text, name text,
       first_name text, last_name text, email text, phone text, avatar_url text, locale text,
-      attributes jsonb)
+      attributes jsonb, heard_from timestamptz)
     ORDER BY r.account_id, r.channel_id, r.source_contact_id
     ON CONFLICT (account_id, channel_id, source_contact_id) DO NOTHING
     RETURNING id
@@ -135,6 +142,7 @@ async def find_known(
             name=row.name,
             blocked=row.blocked_at is not None,
             conversation_id=row.conversation_id,
+            heard_from=row.heard_from,
         )
         for row in rows
     }
@@ -155,7 +163,10 @@ async def meet(
     pair = (channel.id, source_contact_id)
     known = (await find_known(work, [pair])).get(pair)
     if known is None:
-        stranger = Stranger(channel, source_contact_id, partition, profile or {})
+        erased = await find_erasures(work.connection, [pair])
+        stranger = Stranger(
+            channel, source_contact_id, partition, profile or {}, heard_from=erased.get(pair)
+        )
         known = (await meet_strangers(work, [stranger]))[pair]
     locked = await lock_conversations(work, [known.conversation_id], account_id=channel.account_id)
     return known, locked[known.conversation_id]
@@ -285,6 +296,7 @@ def _stranger_row(stranger: Stranger) -> dict[str, Any]:
         "source_contact_id": stranger.source_contact_id,
         **{name: profile.get(name) for name in PROFILE_FIELDS},
         "attributes": profile.get("attributes") or {},
+        "heard_from": None if stranger.heard_from is None else rfc3339(stranger.heard_from),
     }
 
 
@@ -309,6 +321,7 @@ def _make_conversation(work: UnitOfWork, stranger: Stranger, row: Mapping[str, A
             account_id=row["account_id"],
             channel_id=row["channel_id"],
             occurred_at=work.now,
+            traceparent=stranger.traceparent,
             data={"contact": resource},
         )
     )
@@ -317,6 +330,7 @@ def _make_conversation(work: UnitOfWork, stranger: Stranger, row: Mapping[str, A
         name=_text_or_none(row["name"]),
         blocked=False,
         conversation_id=conversation.id,
+        heard_from=None if row["heard_from"] is None else from_rfc3339(row["heard_from"]),
     )
 
 

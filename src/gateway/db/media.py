@@ -4,7 +4,7 @@ from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Final
 
-from sqlalchemy import insert, select
+from sqlalchemy import delete, insert, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.db.tables import media
@@ -38,6 +38,26 @@ async def get_media(connection: AsyncConnection, account_id: str, media_id: str)
     statement = _SELECT.where(media.c.account_id == account_id, media.c.id == media_id)
     row = (await connection.execute(statement)).mappings().one_or_none()
     return None if row is None else Media(**row)
+
+
+async def take_old_media(
+    connection: AsyncConnection, account_id: str, *, before: datetime, limit: int
+) -> list[Media]:
+    """Delete the rows of some media made before a moment, the oldest first, and return them."""
+    oldest = (
+        select(media.c.id)
+        .where(media.c.account_id == account_id)
+        .order_by(media.c.id)
+        .limit(limit)
+        .scalar_subquery()
+    )
+    statement = (
+        delete(media)
+        .where(media.c.account_id == account_id, media.c.id.in_(oldest))
+        .where(media.c.created_at < before)
+        .returning(*(media.c[field.name] for field in fields(Media)))
+    )
+    return [Media(**row) for row in (await connection.execute(statement)).mappings()]
 
 
 async def find_shared_media(

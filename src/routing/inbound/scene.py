@@ -11,6 +11,7 @@ from typing import Final, Self, TypeAlias
 from gateway.db.channels import Channel, find_owners
 from gateway.db.comments import find_replies, keep_comments
 from gateway.db.conversations import Conversation, lock_conversations
+from gateway.db.erasures import find_erasures
 from gateway.db.first_contact import (
     Known,
     Stranger,
@@ -70,6 +71,8 @@ class Scene:
     parked_keys: set[Key] = field(default_factory=set)
     seen: dict[str, bytes] = field(default_factory=dict)
     known: dict[Pair, Known] = field(default_factory=dict)
+    # Of those who are not known: when they were erased who were.
+    erased: dict[Pair, datetime] = field(default_factory=dict)
     messages: dict[tuple[str, Direction, str], Message] = field(default_factory=dict)
     ours: dict[str, Message] = field(default_factory=dict)
     enquiries: dict[str, EnquirySummary] = field(default_factory=dict)
@@ -107,6 +110,7 @@ class Scene:
         scene.known = await find_known(work, list(pairs))
         echoed = (arrival.own_attempt() for arrival, _ in scene._owned(arrivals))
         scene.replies = await find_replies(work.connection, {own[0] for own in echoed if own})
+        scene.erased = await find_erasures(work.connection, pairs - scene.known.keys())
         return scene
 
     def is_alone(self, arrival: Arrival) -> bool:
@@ -132,7 +136,11 @@ class Scene:
         The order is the one that everybody keeps: contacts, conversations, accounts, agents.
         """
         self.alone = len(arrivals) == 1
-        fresh = [arrival for arrival in arrivals if arrival.event.id not in self.seen]
+        fresh = [
+            arrival
+            for arrival in arrivals
+            if arrival.event.id not in self.seen and not self.is_forgotten(arrival)
+        ]
         owned = self._owned(fresh)
         await keep_comments(self.work.connection, comments_in(owned), now=self.work.now)
         await self._meet_strangers(owned)
@@ -175,6 +183,16 @@ class Scene:
                 return channel
             case _:
                 return None
+
+    def is_forgotten(self, arrival: Arrival) -> bool:
+        """Say whether an event is of the time before its contact was erased: it has no effect."""
+        channel = self.channel_of(arrival)
+        if channel is None or not arrival.has_contact:
+            return False
+        known = self._known(arrival, channel)
+        pair = (channel.id, arrival.event.contact_id)
+        moment = self.erased.get(pair) if known is None else known.heard_from
+        return moment is not None and arrival.event.occurred_at < moment
 
     def must_wait(self, arrival: Arrival, verdict: Verdict) -> bool:
         """Say whether an event waits for its source, by itself or behind others of its key."""
@@ -349,6 +367,8 @@ class Scene:
                 arrival.event.contact_id,
                 arrival.record.partition,
                 arrival.event.data.get("contact") or {},
+                heard_from=self.erased.get((channel.id, arrival.event.contact_id)),
+                traceparent=arrival.event.traceparent,
             )
             for arrival, channel in first.values()
             if self.message(channel, Direction.INBOUND, arrival.event.data.get("id")) is None

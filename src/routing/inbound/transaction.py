@@ -145,7 +145,15 @@ class Taker:
         return True
 
     async def _effect(self, arrival: Arrival, verdict: Verdict) -> None:
+        self.work.traceparent = arrival.event.traceparent
+        await self._take_effect(arrival, verdict)
+        self.work.traceparent = None
+        self._hashes[arrival.event.id] = arrival.original_hash
+
+    async def _take_effect(self, arrival: Arrival, verdict: Verdict) -> None:
         match verdict:
+            case Owned() if self.scene.is_forgotten(arrival):
+                self._outcomes.append("erased")
             case Owned(channel):
                 await effect_of(arrival.event.type)(self.scene, channel, arrival)
                 self._outcomes.append("done")
@@ -153,13 +161,14 @@ class Taker:
                 self._set_aside(arrival.set_aside("channel-deleted", account_id=channel.account_id))
             case Foreign():
                 self._set_aside(arrival.set_aside("foreign-app", account_id=None))
+            case Waiting(channel) if channel is not None and self.scene.is_forgotten(arrival):
+                self._outcomes.append("erased")
             case Waiting(channel) if channel is not None:
                 # An echo or a mark of a suspended channel: never parked.
                 await effect_of(arrival.event.type)(self.scene, channel, arrival)
                 self._outcomes.append("done")
             case Waiting():
                 self._outcomes.append("no-owner")
-        self._hashes[arrival.event.id] = arrival.original_hash
 
     async def _wait(self, arrival: Arrival) -> None:
         """Let an event wait under its key's lock, unless what it waited for has come."""

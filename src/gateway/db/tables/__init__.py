@@ -6,6 +6,7 @@ from gateway.db.tables.accounts import (
     audit_entries,
     feed_counters,
     idempotency_keys,
+    retention_progress,
 )
 from gateway.db.tables.base import metadata
 from gateway.db.tables.channels import (
@@ -21,6 +22,7 @@ from gateway.db.tables.conversations import (
     contacts,
     conversations,
     enquiries,
+    erasures,
     media,
     messages,
     offers,
@@ -62,6 +64,7 @@ __all__ = [
     "endpoints",
     "enquiries",
     "enquiry_figures",
+    "erasures",
     "errands",
     "events",
     "feed_counters",
@@ -79,6 +82,7 @@ __all__ = [
     "processes",
     "product_clock",
     "reruns",
+    "retention_progress",
     "secret_versions",
     "shards",
     "teams",

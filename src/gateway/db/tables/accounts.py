@@ -25,12 +25,24 @@ accounts = Table(
     Column("concurrent_contacts_limit", Integer, nullable=False, server_default="200"),
     Column("channels_limit", Integer),
     Column("departments_enabled", Boolean, nullable=False, server_default=text("false")),
+    # How long what people said is kept; null: for ever.
+    Column("retention_days", Integer),
     # Orders the events that have no conversation: channels, endpoints, contacts, comments, policy.
     Column("next_seq", BigInteger, nullable=False, server_default="1"),
     Column("version", Integer, nullable=False, server_default="1"),
     moment("created_at"),
     moment("updated_at"),
     moment("deleted_at", nullable=True),
+)
+
+# How far the sweep has come that removes what is past an account's retention.
+retention_progress = Table(
+    "retention_progress",
+    metadata,
+    id_column("account_id", primary_key=True),
+    id_column("message_id", nullable=True),
+    Column("position", BigInteger, nullable=False, server_default="0"),
+    ForeignKeyConstraint(["account_id"], ["accounts.id"]),
 )
 
 api_keys = Table(

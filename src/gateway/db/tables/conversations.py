@@ -7,6 +7,7 @@ from sqlalchemy import (
     DateTime,
     Index,
     Integer,
+    LargeBinary,
     SmallInteger,
     Table,
     Text,
@@ -34,6 +35,9 @@ contacts = Table(
     document("attributes", default="{}"),
     moment("blocked_at", nullable=True),
     moment("profile_fetched_at", nullable=True),
+    # What was said before then is forgotten: it was by the same person, who was erased.
+    moment("heard_from", nullable=True),
+    moment("erased_at", nullable=True),
     Column("version", Integer, nullable=False, server_default="1"),
     moment("created_at"),
     moment("updated_at"),
@@ -46,6 +50,17 @@ contacts = Table(
         "id",
         postgresql_where=text("blocked_at IS NOT NULL"),
     ),
+)
+
+# Who was erased, by the SHA-256 of channel and id: what is told of the time before has no effect.
+erasures = Table(
+    "erasures",
+    metadata,
+    id_column("account_id", primary_key=True),
+    id_column("channel_id", primary_key=True),
+    Column("contact_hash", LargeBinary, primary_key=True),
+    moment("erased_at"),
+    belongs_to("channels", "channel_id"),
 )
 
 conversations = Table(

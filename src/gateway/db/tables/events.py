@@ -48,6 +48,17 @@ events = Table(
         postgresql_where=text("position IS NULL"),
     ),
     Index("ix_events_feed", "account_id", "position"),
+    # What was told of a person, for the day on which that person is erased.
+    Index(
+        "ix_events_conversation",
+        "conversation_id",
+        postgresql_where=text("conversation_id IS NOT NULL AND position IS NOT NULL"),
+    ),
+    Index(
+        "ix_events_contact",
+        text("((data -> 'contact') ->> 'id')"),
+        postgresql_where=text("type LIKE 'gateway.contact.%'"),
+    ),
     postgresql_partition_by="RANGE (created_at)",
 )
 

@@ -1,0 +1,66 @@
+"""Takes the request that a contact be erased; routing does the rest, by a timer."""
+
+from typing import Any, Final
+
+from gateway.db.channels import get_channel
+from gateway.db.contacts import get_contact
+from gateway.db.conversation_views import find_conversation
+from gateway.db.conversations import lock_conversations
+from gateway.db.erasures import Subject, note_erasure
+from gateway.db.timers import set_timer
+from gateway.db.unit_of_work import UnitOfWork
+from gateway.errors import NotFoundError
+
+ERASE_TIMER: Final = "erase"
+
+
+async def request_erasure(work: UnitOfWork, account_id: str, contact_id: str) -> bool:
+    """Forget a contact from now on; what it said goes within seconds.
+
+    Doing so twice does no harm: False says that it was asked for before.
+
+    Raises:
+        NotFoundError: The account never had such a contact.
+    """
+    contact = await get_contact(work.connection, account_id, contact_id)
+    if contact is None:
+        raise NotFoundError("There is no such contact.")
+    conversation_id = await find_conversation(
+        work.connection, account_id, channel_id=contact.channel_id, contact_id=contact_id
+    )
+    assert conversation_id is not None
+    await lock_conversations(work, [conversation_id], account_id=account_id)
+    contact = await get_contact(work.connection, account_id, contact_id, lock=True)
+    assert contact is not None
+    if contact.erased_at is not None:
+        return False
+    channel = await get_channel(work.connection, account_id, contact.channel_id)
+    assert channel is not None
+    await note_erasure(work.connection, contact, at=work.now)
+    subject = Subject(
+        account_id=account_id,
+        contact_id=contact_id,
+        conversation_id=conversation_id,
+        kind=channel.kind.value,
+        source_id=channel.source_id,
+        source_contact_id=contact.source_contact_id,
+    )
+    await set_timer(
+        work,
+        account_id=account_id,
+        kind=ERASE_TIMER,
+        subject_id=contact_id,
+        conversation_id=conversation_id,
+        due_at=work.now,
+        data={"channel_id": channel.id, **as_data(subject)},
+    )
+    return True
+
+
+def as_data(subject: Subject) -> dict[str, Any]:
+    """Return what the timer has to know; it goes with the timer."""
+    return {
+        "kind": subject.kind,
+        "source_id": subject.source_id,
+        "source_contact_id": subject.source_contact_id,
+    }
