@@ -1,0 +1,105 @@
+"""Meta's conversations, read as the events that webhooks would have been."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from gateway.domain.channel import ChannelKind
+from gateway.meta.history import Source, missed_events, read_history
+
+NOON = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
+SOURCE = Source(kind=ChannelKind.MESSENGER, source_id="104", page_id="104", meta_app_id="31")
+
+
+def message(mid="m_1", *, by="74", minutes=0, text="Hello", **more):
+    at = NOON + timedelta(minutes=minutes)
+    raw = {"id": mid, "created_time": at.strftime("%Y-%m-%dT%H:%M:%S+0000"), "message": text}
+    return raw | ({} if by is None else {"from": {"id": by}}) | more
+
+
+def thread(*messages):
+    return {
+        "id": "t_1",
+        "updated_time": "2026-03-02T12:00:00+0000",
+        "participants": {"data": [{"id": "104"}, {"id": "74"}]},
+        "messages": {"data": list(messages)},
+    }
+
+
+def events(*messages, since=NOON - timedelta(days=1)):
+    (found,) = read_history({"data": [thread(*messages)]}, SOURCE).threads
+    return [event for _, event in missed_events(found, SOURCE, since=since, now=NOON)]
+
+
+def test_both_sides_come_oldest_first():
+    found = events(
+        message("m_3", minutes=-1, text="Still there?"),
+        message("m_2", by="104", minutes=-2, text="Yes"),
+        message("m_1", minutes=-3, text="Anybody?"),
+    )
+    assert [event.type.split(".")[2] for event in found] == ["received", "echoed", "received"]
+    assert [event.data.get("answered", False) for event in found] == [True, False, False]
+    assert {event.contact_id for event in found} == {"74"}
+    assert all(event.data["backfilled"] for event in found)
+    assert found[0].occurred_at == NOON - timedelta(minutes=3)
+
+
+def test_what_is_too_old_or_not_shown_in_words_is_left_out():
+    old, hidden = message(minutes=-60), message("m_2", by=None)
+    assert events(old, hidden, since=NOON - timedelta(minutes=30)) == []
+
+
+def test_an_event_is_the_same_whenever_it_is_read():
+    picture = {"data": [{"image_data": {"url": "https://cdn.example/a?once"}}]}
+    later = {"data": [{"image_data": {"url": "https://cdn.example/a?again"}}]}
+    (first,) = events(message(text="", attachments=picture))
+    (again,) = events(message(text="", attachments=later))
+    assert first.id == again.id
+    assert first.original_hash() == again.original_hash()
+    # The contract's own reader takes it.
+    headers = [(name, value) for name, value in first.headers()]
+    assert type(first).from_record(headers, first.value()) == first
+
+
+@pytest.mark.parametrize(
+    ("raw", "attachment"),
+    [
+        ({"image_data": {"url": "https://c/a"}}, {"type": "image", "url": "https://c/a"}),
+        ({"video_data": {"url": "https://c/a"}}, {"type": "video", "url": "https://c/a"}),
+        (
+            {"mime_type": "audio/mpeg", "file_url": "https://c/a"},
+            {"type": "audio", "url": "https://c/a", "mime_type": "audio/mpeg"},
+        ),
+        (
+            {"mime_type": "application/pdf", "file_url": "https://c/a"},
+            {"type": "file", "url": "https://c/a", "mime_type": "application/pdf"},
+        ),
+        ({"name": "what"}, {"type": "unsupported"}),
+    ],
+    ids=["image", "video", "audio", "file", "other"],
+)
+def test_attachments_are_told_as_webhooks_tell_them(raw, attachment):
+    (event,) = events(message(text="", attachments={"data": [raw]}))
+    assert event.data["type"] == attachment["type"]
+    assert event.data["attachments"] == [attachment]
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        {},
+        {"data": None},
+        {"data": [None, {}, {"participants": {"data": [{"id": "104"}]}}]},
+        {"data": [thread(None, {}, {"id": 1}, {"id": "m", "created_time": "yesterday"})]},
+    ],
+    ids=["empty", "null", "no-contact", "odd-messages"],
+)
+def test_what_is_odd_is_left_out(document):
+    page = read_history(document, SOURCE)
+    assert [each for thread in page.threads for each in thread.messages] == []
+
+
+def test_the_next_page_begins_where_meta_says():
+    cursors = {"paging": {"cursors": {"after": "abc"}}}
+    assert read_history({"data": [thread()], **cursors}, SOURCE).after == "abc"
+    assert read_history({"data": [], **cursors}, SOURCE).after is None
