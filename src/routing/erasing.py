@@ -94,7 +94,7 @@ async def _rest(work: UnitOfWork, timer: Timer) -> None:
             data={"contact": {"id": subject.contact_id, "channel_id": channel_id}},
         )
     )
-    await _go_on(work, timer, {_STEP: _MESSAGES, _AFTER: 0, _ROUND: 1}, after=_AGAIN)
+    await _go_on(work, timer, {_STEP: _END, _AFTER: 0, _ROUND: 1}, after=_AGAIN)
 
 
 async def _go_on(

@@ -3,6 +3,9 @@
 from enum import StrEnum
 from typing import Final
 
+# What is left of a message: its contact was erased, or it is past its account's retention.
+EMPTIED_TYPES: Final = frozenset({"erased", "expired"})
+
 
 class Direction(StrEnum):
     """Which way a message goes, seen from the gateway."""

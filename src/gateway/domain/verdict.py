@@ -135,6 +135,11 @@ CHANNEL_DELETED: Final = SendError(
     "The channel was deleted before the message could be sent.",
     "Nothing can be sent on a deleted channel.",
 )
+EMPTIED: Final = SendError(
+    "cancelled",
+    "What the message said was removed before it could be sent.",
+    "Nothing: its contact was erased, or it waited for longer than the account keeps anything.",
+)
 TOO_LATE: Final = SendError(
     "upstream-failed",
     "The message could not be sent before its deadline.",
@@ -220,6 +225,8 @@ class Sendable:
     # A private reply goes by the comment's own rule.
     to_comment: bool
     deadline_at: datetime | None
+    # What it said was removed: its contact was erased, or it is past its account's retention.
+    emptied: bool = False
 
 
 def judge_message(
@@ -242,7 +249,7 @@ def judge_message(
         return TargetHeld()
     if status is ChannelStatus.SUSPENDED:
         return Failed(CHANNEL_SUSPENDED)
-    return _judge_time(message, window, now)
+    return Failed(EMPTIED) if message.emptied else _judge_time(message, window, now)
 
 
 def _judge_time(message: Sendable, window: Window | None, now: datetime) -> Disposal | None:

@@ -23,7 +23,7 @@ from gateway.db.unit_of_work import UnitOfWork
 from gateway.domain.channel import has_window
 from gateway.domain.conversation import ThreadOwner, window_at
 from gateway.domain.delivery import DeliveryKind, SendError
-from gateway.domain.message import AuthorKind, MessageStatus
+from gateway.domain.message import EMPTIED_TYPES, AuthorKind, MessageStatus
 from gateway.domain.verdict import (
     ACTION_LIFE,
     TOO_LATE,
@@ -170,6 +170,7 @@ def _judge_message(due: Due, scene: _Scene, now: datetime) -> Disposal | None:
             tag=message.tag,
             to_comment=message.comment_id is not None,
             deadline_at=due.deadline_at,
+            emptied=message.content.get("type") in EMPTIED_TYPES,
         ),
         status=channel.status,
         hold=channel.hold,

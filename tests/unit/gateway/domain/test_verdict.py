@@ -25,6 +25,7 @@ from gateway.domain.delivery import (
 )
 from gateway.domain.message import MessageStatus
 from gateway.domain.verdict import (
+    EMPTIED,
     Cancelled,
     DeadLettered,
     Delivered,
@@ -205,3 +206,11 @@ def test_answers_are_kept_short_and_harmless(body):
 def test_secrets_that_a_peer_repeats_are_masked():
     kept = printable(b'{"message": "Malformed access token EAAsecret"}', secrets=("EAAsecret", ""))
     assert kept == '{"message": "Malformed access token [masked]"}'
+
+
+def test_what_says_nothing_any_more_does_not_leave():
+    message = Sendable(
+        status=MessageStatus.ACCEPTED, tag=None, to_comment=False, deadline_at=None, emptied=True
+    )
+    verdict = judge_message(message, status=ChannelStatus.ACTIVE, hold=None, window=None, now=NOW)
+    assert verdict == Failed(EMPTIED)
