@@ -84,7 +84,7 @@ async def _rest(work: UnitOfWork, timer: Timer) -> None:
     if timer.data.get(_ROUND):
         log.info("contact.erased", account_id=subject.account_id, contact_id=subject.contact_id)
         return
-    channel_id = timer.data["channel_id"]
+    channel_id = subject.channel_id
     work.announce(
         NewEvent(
             type="gateway.contact.erased.v1",
@@ -114,6 +114,7 @@ async def _go_on(
 def _subject(timer: Timer) -> Subject:
     return Subject(
         account_id=timer.account_id,
+        channel_id=timer.data["channel_id"],
         contact_id=timer.subject_id,
         conversation_id=timer.conversation_id or "",
         kind=timer.data["kind"],

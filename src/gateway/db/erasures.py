@@ -139,6 +139,12 @@ _LETTERS: Final = text(
     WHERE (account_id = :account_id OR account_id IS NULL) AND record_key = ANY(:keys)
     """
 )
+_COMMENTS: Final = text(
+    """
+    UPDATE comments SET author_id = NULL
+    WHERE account_id = :account_id AND channel_id = :channel_id AND author_id = :author_id
+    """
+)
 _TIMELINE: Final = text(
     """
     UPDATE timeline_entries t SET data = t.data - 'text'
@@ -160,6 +166,7 @@ class Subject:
     """Whom a request is about: what the gateway calls the person, and what the source does."""
 
     account_id: str
+    channel_id: str
     contact_id: str
     conversation_id: str
     kind: str
@@ -257,6 +264,14 @@ async def erase_leftovers(
         },
     )
     await connection.execute(_LETTERS, {"account_id": subject.account_id, "keys": list(keys)})
+    await connection.execute(
+        _COMMENTS,
+        {
+            "account_id": subject.account_id,
+            "channel_id": subject.channel_id,
+            "author_id": subject.source_contact_id,
+        },
+    )
     named = {"account_id": subject.account_id, "conversation_id": subject.conversation_id}
     await connection.execute(
         _TIMELINE, {"account_id": subject.account_id, "contact_id": subject.contact_id}

@@ -39,6 +39,7 @@ async def request_erasure(work: UnitOfWork, account_id: str, contact_id: str) ->
     await note_erasure(work.connection, contact, at=work.now)
     subject = Subject(
         account_id=account_id,
+        channel_id=channel.id,
         contact_id=contact_id,
         conversation_id=conversation_id,
         kind=channel.kind.value,
@@ -52,7 +53,7 @@ async def request_erasure(work: UnitOfWork, account_id: str, contact_id: str) ->
         subject_id=contact_id,
         conversation_id=conversation_id,
         due_at=work.now,
-        data={"channel_id": channel.id, **as_data(subject)},
+        data=as_data(subject),
     )
     return True
 
@@ -60,6 +61,7 @@ async def request_erasure(work: UnitOfWork, account_id: str, contact_id: str) ->
 def as_data(subject: Subject) -> dict[str, Any]:
     """Return what the timer has to know; it goes with the timer."""
     return {
+        "channel_id": subject.channel_id,
         "kind": subject.kind,
         "source_id": subject.source_id,
         "source_contact_id": subject.source_contact_id,

@@ -104,6 +104,14 @@ async def written(stage: Inbound, channel: str) -> tuple[str, str]:
         words=WORDS.encode(),
         later=stage.clock.now() + timedelta(days=1),
     )
+    await stage.execute(
+        "INSERT INTO comments (account_id, channel_id, comment_id, author_id, expires_at)"
+        " VALUES (:account, :channel, 'c_1', :person, :later)",
+        account=stage.account,
+        channel=channel,
+        person=PERSON,
+        later=stage.clock.now() + timedelta(days=1),
+    )
     return contact, conversation
 
 
