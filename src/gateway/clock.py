@@ -26,7 +26,8 @@ class SystemClock:
 
     def now(self) -> datetime:
         """Return the product's time."""
-        return true_now() + self.offset
+        now = TRUE_TIME.now()
+        return now + self.offset if self.offset else now
 
 
 class TrueTime:

@@ -37,7 +37,6 @@ class Call:
         producer: AIOKafkaProducer,
         records: Sequence[NewRecord],
         places: Sequence[TopicPartition],
-        *,
         began: float,
         deadline: float,
         then: Callable[[NotDurableError | None], None],
@@ -53,12 +52,6 @@ class Call:
         self.left = 0
         self.then = then
         self._ended = ended
-
-    def acknowledged(self) -> None:
-        """Take note that a batch is durable."""
-        self.left -= 1
-        if not self.left:
-            self.end(None)
 
     def end(self, error: BaseException | None) -> None:
         """Tell who waits, once."""
@@ -173,7 +166,9 @@ class _Batch:
         calls, self.calls = self.calls, []
         if error is None:
             for call in calls:
-                call.acknowledged()
+                call.left -= 1
+                if not call.left:
+                    call.end(None)
         else:
             for call in calls:
                 call.end(error)

@@ -25,7 +25,7 @@ from gateway.contracts.envelope import (
     from_headers,
 )
 from gateway.contracts.inbound_types import INBOUND_TYPES, UNRECOGNISED
-from gateway.contracts.moments import from_rfc3339, rfc3339
+from gateway.contracts.moments import from_rfc3339, utc_text
 from gateway.domain.ids import EVENT, is_id
 from gateway.errors import MalformedJsonError
 
@@ -80,14 +80,26 @@ class InboundEvent:
         """Return the SHA-256 of the canonical original: a repeat has the same, a conflict not."""
         return canonical_hash(self.original)
 
+    def record(self) -> tuple[bytes, bytes, list[tuple[str, bytes]]]:
+        """Return the record's key, its JSON value and its headers."""
+        key, occurred_at = self.key.encode(), utc_text(self.occurred_at)
+        return key, self._value(occurred_at), self._headers(key, occurred_at)
+
     def value(self) -> bytes:
         """Return the record's JSON value."""
+        return self._value(utc_text(self.occurred_at))
+
+    def headers(self) -> list[tuple[str, bytes]]:
+        """Return the record's headers: the CloudEvents attributes in binary mode."""
+        return self._headers(self.key.encode(), utc_text(self.occurred_at))
+
+    def _value(self, occurred_at: str) -> bytes:
         body: dict[str, Json] = {
             "kind": self.kind,
             "source_id": self.source_id,
             "contact_id": self.contact_id,
             "standby": self.standby,
-            "occurred_at": rfc3339(self.occurred_at),
+            "occurred_at": occurred_at,
             self.name: self.data,
             "original": self.original,
         }
@@ -98,23 +110,22 @@ class InboundEvent:
             body["reason"] = self.data["reason"]
         return compact(body)
 
-    def headers(self) -> list[tuple[str, bytes]]:
-        """Return the record's headers: the CloudEvents attributes in binary mode."""
+    def _headers(self, key: bytes, occurred_at: str) -> list[tuple[str, bytes]]:
         # As `to_headers` would; but those that are the same for many events are made once.
-        key = self.key.encode()
+        type_, version = _type_headers(self.type, self.normaliser_version)
         headers = [
             SPEC_VERSION_HEADER,
             ("ce_id", self.id.encode()),
             _source_header(self.kind, self.source_id),
-            _header("ce_type", self.type),
-            ("ce_time", rfc3339(self.occurred_at).encode()),
+            type_,
+            ("ce_time", occurred_at.encode()),
             CONTENT_TYPE_HEADER,
             ("ce_subject", key),
             ("ce_partitionkey", key),
         ]
         if self.traceparent is not None:
             headers.append(("ce_traceparent", self.traceparent.encode()))
-        headers.append(_header("ce_normaliserversion", self.normaliser_version))
+        headers.append(version)
         return headers
 
     @classmethod
@@ -157,14 +168,24 @@ def inbound_key(kind: str, source_id: str, contact_id: str) -> str:
 
     Of an id that is longer when encoded, the key has a beginning and a SHA-256 of the whole.
     """
-    return f"{kind}:{_key_part(source_id)}:{_key_part(contact_id)}"
+    return f"{_key_of_source(kind, source_id)}{_key_part(contact_id)}"
 
 
-# The same few sources, and contacts who write several times.
+# The same few sources.
 @lru_cache(maxsize=4096)
+def _key_of_source(kind: str, source_id: str) -> str:
+    return f"{kind}:{_key_part(source_id)}:"
+
+
 def _key_part(value: str) -> str:
     if value.isascii() and value.isalnum() and len(value) <= MAX_KEY_PART_BYTES:
         return value
+    return _encoded_key_part(value)
+
+
+# Of contacts who write several times.
+@lru_cache(maxsize=4096)
+def _encoded_key_part(value: str) -> str:
     encoded = quote(value, safe="-._~", errors="surrogatepass")
     if len(encoded) <= MAX_KEY_PART_BYTES:
         return encoded
@@ -182,8 +203,8 @@ def _source_header(kind: str, source_id: str) -> tuple[str, bytes]:
 
 # Types and versions are few.
 @lru_cache(maxsize=128)
-def _header(name: str, value: str) -> tuple[str, bytes]:
-    return (name, value.encode())
+def _type_headers(type_: str, version: str) -> tuple[tuple[str, bytes], tuple[str, bytes]]:
+    return ("ce_type", type_.encode()), ("ce_normaliserversion", version.encode())
 
 
 def _body(value: bytes | None) -> dict[str, Json]:

@@ -17,8 +17,12 @@ _MAX_CHARACTERS: Final = 40
 @lru_cache(maxsize=1024)
 def rfc3339(moment: datetime) -> str:
     """Return an aware moment as RFC 3339 in UTC, milliseconds, `Z`; what is finer is cut off."""
-    utc = moment if moment.tzinfo is UTC else moment.astimezone(UTC)
-    return f"{utc.isoformat(timespec='milliseconds')[:-6]}Z"
+    return utc_text(moment if moment.tzinfo is UTC else moment.astimezone(UTC))
+
+
+def utc_text(moment: datetime) -> str:
+    """Return what `rfc3339` does for a moment in UTC that is told once, which is quicker so."""
+    return f"{moment.isoformat(timespec='milliseconds')[:-6]}Z"
 
 
 def from_rfc3339(text: str) -> datetime:

@@ -5,10 +5,9 @@ outside is over a UUIDv5 of what makes the event unique, so that the same item a
 id. That derivation is frozen: golden vectors pin it.
 """
 
-import hashlib
 import re
-import uuid
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import Final
 
 import uuid_utils
@@ -36,7 +35,7 @@ OFFER: Final = "off"
 RERUN: Final = "rrn"
 AUDIT_ENTRY: Final = "aud"
 
-_EVENT_NAMESPACE: Final = uuid.UUID("6f0e7a5c-6f3f-5b0e-9a64-3c2b1f8d7e90").bytes
+_EVENT_NAMESPACE: Final = uuid_utils.UUID("6f0e7a5c-6f3f-5b0e-9a64-3c2b1f8d7e90")
 _SUFFIX: Final = re.compile(r"[0-7][0-9a-hjkmnp-tv-z]{25}")
 
 
@@ -57,16 +56,30 @@ def event_id(parts: Iterable[str]) -> str:
     It is the UUIDv5 of the parts as UTF-8, each with its length before it, so that no two lists of
     parts read alike: `("ab", "c")` is `2:ab1:c`.
     """
-    parts = tuple(parts)
-    text = "".join([f"{len(part)}:{part}" for part in parts])
-    if text.isascii():
-        # Nearly always: then the characters are the bytes, which are quicker to have so.
-        name = text.encode()
-    else:
-        encoded = [part.encode("utf-8", "surrogatepass") for part in parts]
-        name = b"".join([b"%d:%b" % (len(part), part) for part in encoded])
-    digest = bytearray(hashlib.sha1(_EVENT_NAMESPACE + name, usedforsecurity=False).digest()[:16])
-    # What makes it a UUID of version 5.
-    digest[6] = digest[6] & 0x0F | 0x50
-    digest[8] = digest[8] & 0x3F | 0x80
-    return f"{EVENT}_{base32.encode(bytes(digest))}"
+    return _of_name("".join([_with_length(part) for part in parts]))
+
+
+def event_id_of(last: str, *parts: str) -> str:
+    """Return `event_id` of parts that are the same for many events, and of a last one."""
+    return _of_name(_beginning(parts) + _with_length(last))
+
+
+@lru_cache(maxsize=4096)
+def _beginning(parts: tuple[str, ...]) -> str:
+    return "".join([_with_length(part) for part in parts])
+
+
+def _with_length(part: str) -> str:
+    # Nearly always the characters are the bytes.
+    size = len(part if part.isascii() else part.encode("utf-8", "surrogatepass"))
+    return f"{size}:{part}"
+
+
+def _of_name(name: str) -> str:
+    try:
+        uuid = uuid_utils.uuid5(_EVENT_NAMESPACE, name)
+    except TypeError:
+        # Only lone surrogates cannot be encoded. It takes bytes, too, which its stub does not say.
+        encoded = name.encode("utf-8", "surrogatepass")
+        uuid = uuid_utils.uuid5(_EVENT_NAMESPACE, encoded)  # type: ignore[arg-type]
+    return f"{EVENT}_{base32.encode(uuid.bytes)}"

@@ -133,8 +133,7 @@ class GuardedProtocol(ZttpProtocol):
         heads: Heads,
     ) -> None:
         super().__init__(config, server_state, app_state, _loop)
-        # What the request's head alone says.
-        self._is_last = self.conn.should_close
+        self._look_up()
         self.conn = _InspectedConnection(self.conn, self)  # type: ignore[assignment]
         self.peer: str | None = None
         self.deadline: float | None = None
@@ -150,6 +149,14 @@ class GuardedProtocol(ZttpProtocol):
         self._last_chance = False
         self._shortcut = shortcut
         self._heads = heads
+
+    def _look_up(self) -> None:
+        """Look up once what every request needs of zttp's own connection."""
+        conn = self.conn
+        self.is_last = conn.should_close
+        self._receive_event = conn.receive_event
+        self._next_event = conn.next_event
+        self._start_next_cycle = conn.start_next_cycle
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Take the connection, or end it where the peer has too many."""
@@ -175,12 +182,7 @@ class GuardedProtocol(ZttpProtocol):
                 self._discard(len(data))
                 return
             case _Phase.IDLE:
-                # Nearly all requests come whole, and need no deadline.
-                self._phase = _Phase.HEAD
-                self._received = 0
-                self._read_head(data)
-                if self._phase is _Phase.HEAD:
-                    self.deadline = self.loop.time() + self._limits.header_seconds
+                self._read_first(data)
                 return
             case _Phase.HEAD:
                 self._read_head(data)
@@ -194,6 +196,54 @@ class GuardedProtocol(ZttpProtocol):
                 pass
         self._received += len(data)
         self._parse(data)
+
+    def _read_first(self, data: bytes) -> None:
+        """Read the first bytes of a request."""
+        self._phase = _Phase.HEAD
+        self._received = 0
+        if self._shortcut is None or len(data) > _PARSED_BYTES:
+            self._read_head(data)
+        else:
+            self._read_at_once(data)
+        if self._phase is _Phase.HEAD:
+            # Nearly all requests come whole, and need no deadline.
+            self.deadline = self.loop.time() + self._limits.header_seconds
+
+    def _read_at_once(self, data: bytes) -> None:
+        """Do what `_read_head` does, in fewer steps where the shortcut takes a whole request."""
+        self._received = len(data)
+        try:
+            event = self._receive_event(data)
+            if type(event) is not zttp.Request:
+                self.handle_events(self.seen(event))
+            else:
+                self._inspect(event)
+                cycle = self._take(event)
+                if cycle is None:
+                    self._enter_body(event)
+                    super().handle_events(event)
+                else:
+                    self._serve_at_once(cycle)
+        except zttp.RemoteProtocolError:
+            self.handle_remote_protocol_error()
+        if self._phase is not _Phase.ANSWER:
+            self._look_at_the_rest(data)
+
+    def _serve_at_once(self, cycle: ShortcutCycle) -> None:
+        self.cycle = cycle  # type: ignore[assignment]
+        event = self._next_event()
+        if type(event) is zttp.Data:
+            cycle.body = event.data
+            event = self._next_event()
+            if type(event) is zttp.EndOfMessage:
+                # Nothing of it is left to wait for, and so to count or to time.
+                self._phase = _Phase.ANSWER
+                self._received = 0
+                self.deadline = None
+                self._serve(cycle)
+                return
+        self._begin_body(cycle.request)
+        self.handle_events(self.seen(event))
 
     def handle_events(self, event: zttp.Event) -> None:
         """Serve what the parser has found, past ASGI where the shortcut takes it."""
@@ -222,22 +272,14 @@ class GuardedProtocol(ZttpProtocol):
             or event.end_stream
             or event.expect_continue
             or self.flow.write_paused
-            or self._is_last()
+            or self.is_last()
         ):
             return None
         assert isinstance(event.headers, zttp.HeaderBlock)
         taken = self._shortcut.begin(event.path, event.headers)
         if taken is None:
             return None
-        return ShortcutCycle(
-            event,
-            taken,
-            self.conn,
-            self.transport,
-            self.server_state,
-            self._heads,
-            self.on_response_complete,
-        )
+        return ShortcutCycle(event, taken, self, self._heads)
 
     def _serve(self, cycle: ShortcutCycle) -> None:
         try:
@@ -262,10 +304,7 @@ class GuardedProtocol(ZttpProtocol):
         """
         if isinstance(event, zttp.Request):
             self._inspect(event)
-            if event.end_stream:
-                self._enter(_Phase.ANSWER, None)
-            else:
-                self._begin_body(event)
+            self._enter_body(event)
         elif isinstance(event, zttp.EndOfMessage):
             self._guard.body_ended(self)
             self._enter(_Phase.ANSWER, None)
@@ -290,9 +329,11 @@ class GuardedProtocol(ZttpProtocol):
         """Read the next request, if its beginning is there; the rest of a body comes first."""
         if self.cycle.more_body:
             return
-        self.conn.start_next_cycle()
+        self._start_next_cycle()
         try:
-            self.handle_events(self.conn.next_event())
+            event = self._next_event()
+            if event is not zttp.NEED_DATA:
+                self.handle_events(self.seen(event))
         except zttp.RemoteProtocolError:
             self.handle_remote_protocol_error()
 
@@ -372,6 +413,12 @@ class GuardedProtocol(ZttpProtocol):
         self._received = 0
         self.deadline = None if seconds is None else self.loop.time() + seconds
 
+    def _enter_body(self, event: zttp.Request) -> None:
+        if event.end_stream:
+            self._enter(_Phase.ANSWER, None)
+        else:
+            self._begin_body(event)
+
     def _begin_body(self, event: zttp.Request) -> None:
         limits = self._limits
         self._is_upload = limits.is_upload(event.path.decode("ascii"))
@@ -396,6 +443,9 @@ class GuardedProtocol(ZttpProtocol):
     def _read_head(self, data: bytes) -> None:
         self._received += len(data)
         self._parse(data)
+        self._look_at_the_rest(data)
+
+    def _look_at_the_rest(self, data: bytes) -> None:
         if self._phase is _Phase.BODY:
             # The beginning of a body came with the head.
             self._count_body(data)
@@ -430,7 +480,7 @@ class GuardedProtocol(ZttpProtocol):
         self._enter(_Phase.REFUSED, _LINGER_SECONDS)
         # What the parser and the request hold is of no use any more, and may be much.
         self.conn = zttp.Connection(zttp.SERVER)
-        self._is_last = self.conn.should_close
+        self._look_up()
         cycle: RequestResponseCycle | None = self.cycle
         if cycle is not None:
             cycle.conn = self.conn

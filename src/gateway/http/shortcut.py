@@ -7,8 +7,8 @@ there first. Limits and deadlines are the same on both ways.
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
-from typing import Protocol
+from collections.abc import Sequence
+from typing import Any, Protocol
 
 import zttp
 from uvicorn.server import ServerState
@@ -71,15 +71,30 @@ class Heads:
         return self._ok
 
 
+class Connection(Protocol):
+    """The connection that a request came by."""
+
+    # zttp's connection, or what looks into it.
+    conn: Any
+    transport: asyncio.Transport
+    server_state: ServerState
+
+    def is_last(self) -> bool:
+        """Say whether the request is the connection's last."""
+        ...
+
+    def on_response_complete(self) -> None:
+        """Take note that the answer is out."""
+        ...
+
+
 class ShortcutCycle:
     """A request on the shortcut, and its answer; to the protocol what uvicorn's cycles are."""
 
     __slots__ = (
+        "_connection",
         "_heads",
-        "_on_response",
-        "_state",
         "_taken",
-        "_transport",
         "body",
         "conn",
         "default_headers",
@@ -91,30 +106,23 @@ class ShortcutCycle:
         "response_started",
     )
 
+    # Set by uvicorn's protocol, and of no use here: what they are is asked when it is needed.
+    conn: Any
+    default_headers: list[tuple[bytes, bytes]]
+
     def __init__(
-        self,
-        request: zttp.Request,
-        taken: Taken,
-        conn: zttp.H1Connection,
-        transport: asyncio.Transport,
-        state: ServerState,
-        heads: Heads,
-        on_response: Callable[[], None],
+        self, request: zttp.Request, taken: Taken, connection: Connection, heads: Heads
     ) -> None:
         self.request = request
-        self.conn = conn
         self.body: bytes | bytearray = b""
         self.more_body = True
         self.disconnected = False
         self.keep_alive = True
         self.response_started = False
         self.response_complete = False
-        self.default_headers: list[tuple[bytes, bytes]] = []
         self._taken: Taken | None = taken
-        self._transport = transport
-        self._state = state
+        self._connection = connection
         self._heads = heads
-        self._on_response = on_response
 
     @property
     def message_event(self) -> "ShortcutCycle":
@@ -151,22 +159,25 @@ class ShortcutCycle:
         """Answer 200 without a body."""
         if self.disconnected:
             return
-        head = self._heads.ok(self._state.default_headers)
-        self._transport.write(b"%b%b\r\n\r\n" % (head, request_id.encode()))
-        self._complete()
+        connection = self._connection
+        head = self._heads.ok(connection.server_state.default_headers)
+        connection.transport.write(b"%b%b\r\n\r\n" % (head, request_id.encode()))
+        self._complete(connection)
 
     def answer(self, status: int, headers: Headers, body: bytes) -> None:
         """Answer whatever else."""
         if self.disconnected:
             return
-        self.conn.send_response(status, [*self._state.default_headers, *headers])
-        self.conn.send_data(body)
-        self.conn.end_message()
-        self._transport.write(self.conn.data_to_send())
-        self._complete()
+        connection = self._connection
+        conn = connection.conn
+        conn.send_response(status, [*connection.server_state.default_headers, *headers])
+        conn.send_data(body)
+        conn.end_message()
+        connection.transport.write(conn.data_to_send())
+        self._complete(connection)
 
-    def _complete(self) -> None:
+    def _complete(self, connection: Connection) -> None:
         self.response_started = self.response_complete = True
-        if not self.keep_alive or self.conn.should_close():
-            self._transport.close()
-        self._on_response()
+        if not self.keep_alive or connection.is_last():
+            connection.transport.close()
+        connection.on_response_complete()

@@ -100,7 +100,8 @@ class SecretCache:
 
     def known_app(self, app_id: str) -> AppSecrets | None:
         """Return what `app` would, where it need not look anything up; None: ask `app`."""
-        return self._apps.known(app_id) if self.loaded else None
+        # Nothing is known of any before all were loaded.
+        return self._apps.known(app_id)
 
     async def channel(self, channel_id: str) -> IncomingChannel | None:
         """Return a third-party channel.

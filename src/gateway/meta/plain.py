@@ -11,7 +11,7 @@ import orjson
 
 from gateway.contracts.inbound import InboundEvent
 from gateway.contracts.moments import as_moment
-from gateway.domain.ids import event_id
+from gateway.domain.ids import event_id_of
 from gateway.meta.fields import MAX_ID_CHARACTERS
 
 _KIND_OF_OBJECT: Final = {"page": "messenger", "instagram": "instagram"}
@@ -58,7 +58,7 @@ def plain_message(
     if moment is None:
         return None
     return InboundEvent(
-        event_id((meta_app_id, kind, source_id, "", _TYPE, mid)),
+        event_id_of(mid, meta_app_id, kind, source_id, "", _TYPE),
         _TYPE,
         kind,
         source_id,

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from typeid import TypeID
 
-from gateway.domain.ids import CHANNEL, EVENT, event_id, is_id, new_id
+from gateway.domain.ids import CHANNEL, EVENT, event_id, event_id_of, is_id, new_id
 
 NAMESPACE = uuid.UUID("6f0e7a5c-6f3f-5b0e-9a64-3c2b1f8d7e90")
 
@@ -51,12 +51,16 @@ def test_other_texts_are_no_ids(value):
 )
 def test_the_id_of_what_came_from_outside_is_frozen(parts, expected):
     assert event_id(parts) == expected
+    if parts:
+        assert event_id_of(parts[-1], *parts[:-1]) == expected
 
 
 @given(st.lists(st.text()))
 def test_it_is_a_version_5_uuid_of_the_parts_with_their_lengths(parts):
     name = b"".join(b"%d:%b" % (len(part.encode()), part.encode()) for part in parts)
     found = TypeID.from_string(event_id(parts))
+    if parts:
+        assert event_id_of(parts[-1], *parts[:-1]) == str(found)
     assert found.prefix == EVENT
     assert uuid.UUID(str(found.uuid)) == uuid.uuid5(NAMESPACE, name.decode())
 
