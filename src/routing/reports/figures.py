@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any, Final
 
-from sqlalchemy import RowMapping, text
+from sqlalchemy import Row as SqlRow
+from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.errors import FieldFault, InvalidFieldsError
@@ -28,10 +29,10 @@ FILTERS: Final = ("status", "channel_id", "destination_id", "agent_id")
 
 # Which day of the span it is, counted from one.
 _DAY: Final = "width_bucket(opened_at, CAST(:day_begins AS timestamptz[]))"
-_OF_SPAN: Final = (
-    "FROM enquiry_figures WHERE account_id = :account_id"
-    " AND opened_at >= :begins AND opened_at < :ends"
-)
+_ALL: Final = "FROM enquiry_figures"
+# Pages of the table, from all over it.
+_SAMPLED: Final = f"{_ALL} TABLESAMPLE SYSTEM (CAST(:share AS real))"
+_OF_SPAN: Final = " WHERE account_id = :account_id AND opened_at >= :begins AND opened_at < :ends"
 # All durations of a group in one, eight bytes each: as columns they take longer to gather.
 _GATHERED: Final = "string_agg({}, CAST('' AS bytea)) AS gathered".format(
     " || ".join(f"int8send(coalesce({name}, -1))" for name in DURATIONS)
@@ -42,16 +43,18 @@ _SETTINGS: Final = text(
     "SELECT set_config('enable_sort', 'off', true), set_config('jit', 'off', true),"
     " set_config('work_mem', '64MB', true)"
 )
-# How many there may be of what enquiries are grouped by.
+# How many there may be of what enquiries are grouped by, and about how many figures there are.
 _KINDS: Final = text(
     """
     SELECT greatest(channels, :least) AS channel, 6 AS status, greatest(agents, :least) AS agent,
-           greatest(agents + others, :least) AS destination
+           greatest(agents + others, :least) AS destination, figures
     FROM (SELECT (SELECT count(*) FROM channels WHERE account_id = :account_id) AS channels,
                  (SELECT count(*) FROM agents WHERE account_id = :account_id) AS agents,
                  (SELECT count(*) FROM teams WHERE account_id = :account_id)
                  + (SELECT count(*) FROM bots WHERE account_id = :account_id)
-                 + (SELECT count(*) FROM endpoints WHERE account_id = :account_id) AS others) AS k
+                 + (SELECT count(*) FROM endpoints WHERE account_id = :account_id) AS others,
+                 (SELECT reltuples FROM pg_class WHERE oid = 'enquiry_figures'::regclass)
+                   AS figures) AS k
     """
 )
 _LEAST_KINDS: Final = 100
@@ -59,8 +62,9 @@ _LEAST_KINDS: Final = 100
 # very many. One alone does.
 _ALONE: Final = text("SELECT set_config('max_parallel_workers_per_gather', '0', true)")
 _FEW_GROUPS: Final = 2 * MOST_ROWS
-# Enough enquiries to tell that those of all days will be too many.
+# Enough figures to tell how many groups all of them have.
 _LOOKED_AT: Final = 100_000
+_EVERY_ONE: Final = 100.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,59 +114,74 @@ async def report(
     keys = [_DAY if name == "day" else FIELDS[name] for name in group_by]
     of_span = _OF_SPAN + "".join(f" AND {name} = :{name}" for name in only)
     await connection.execute(_SETTINGS)
-    columns = [f"{key} AS {FIELDS[name]}" for key, name in zip(keys, group_by, strict=True)]
     grouped = f" GROUP BY {', '.join(keys)}" if keys else ""
-    if await _may_be_many(connection, account_id, group_by, len(days)):
-        await connection.execute(_ALONE)
-        if days:
-            await _require_few(connection, f"SELECT {', '.join(columns)} {of_span}", values)
-    columns += ["count(*) AS count", "count(*) FILTER (WHERE missed) AS missed", _GATHERED]
-    statement = text(f"SELECT {', '.join(columns)} {of_span}{grouped} LIMIT {MOST_ROWS + 1}")
-    found = (await connection.execute(statement, values)).mappings().all()
+    share = await _share_to_look_at(connection, account_id, group_by, len(days))
+    if share is not None:
+        sizes = f"SELECT count(*) AS size {_SAMPLED}{of_span}{grouped}"
+        if await _groups(connection, sizes, values | {"share": share}) > _FEW_GROUPS:
+            await connection.execute(_ALONE)
+    columns = [*keys, "count(*)", "count(*) FILTER (WHERE missed)", _GATHERED]
+    statement = text(f"SELECT {', '.join(columns)} {_ALL}{of_span}{grouped} LIMIT {MOST_ROWS + 1}")
+    found = (await connection.execute(statement, values)).all()
     _require_at_most(len(found))
-    # A million enquiries take some hundredths of a second, which others need not wait for.
+    # A million enquiries take a tenth of a second, which others need not wait for.
     return await asyncio.to_thread(_rows, found, group_by, days)
 
 
-async def _may_be_many(
+async def _share_to_look_at(
     connection: AsyncConnection, account_id: str, group_by: Sequence[str], days: int
-) -> bool:
+) -> float | None:
+    """Return which part of the figures, in per cent, tells how many groups there are.
+
+    None: they cannot be many.
+    """
     if len(group_by) < 2:  # noqa: PLR2004 - of one kind there are few
-        return False
+        return None
     wanted = {"account_id": account_id, "least": _LEAST_KINDS}
     kinds = (await connection.execute(_KINDS, wanted)).mappings().one()
     sizes: dict[str, int] = {**kinds, "day": days}
-    return math.prod(sizes[name] for name in group_by) > _FEW_GROUPS
+    if math.prod(sizes[name] for name in group_by) <= _FEW_GROUPS:
+        return None
+    figures: float = max(1.0, kinds["figures"])
+    return _EVERY_ONE * min(1.0, _LOOKED_AT / figures)
 
 
-async def _require_few(
-    connection: AsyncConnection, groups_of: str, values: Mapping[str, Any]
-) -> None:
-    """Refuse early what some days show already: each day has groups of its own."""
+async def _groups(connection: AsyncConnection, sizes: str, values: Mapping[str, Any]) -> float:
+    """Return how many groups there are at most, as a part of the figures lets one expect.
+
+    As often as a figure of the part was alone in its group, the others have one that is new.
+
+    Raises:
+        InvalidFieldsError: There are too many in the part alone.
+    """
     seen = text(
-        f"SELECT count(*) FROM (SELECT DISTINCT * FROM ({groups_of} LIMIT {_LOOKED_AT}) r) g"  # noqa: S608 - constant texts
+        f"SELECT count(*), count(*) FILTER (WHERE size = 1) FROM ({sizes}) AS g"  # noqa: S608 - constant texts
     )
-    _require_at_most((await connection.execute(seen, values)).scalar_one())
+    groups, alone = (await connection.execute(seen, values)).one()
+    _require_at_most(groups)
+    return float(groups + alone * (_EVERY_ONE / values["share"] - 1))
 
 
-def _rows(found: Sequence[RowMapping], group_by: Sequence[str], days: Sequence[date]) -> list[Row]:
-    return sorted((_row(row, group_by, days) for row in found), key=_place)
-
-
-def _row(row: RowMapping, group_by: Sequence[str], days: Sequence[date]) -> Row:
-    group: dict[str, str | date | None] = {FIELDS[name]: row[FIELDS[name]] for name in group_by}
-    if days:
-        group["day"] = days[row["day"] - 1]
-    seconds = (
-        None if found is None else (found[0] / 1000, found[1] / 1000)
-        for found in summaries(row["gathered"], len(DURATIONS))
-    )
-    return Row(
-        group=group,
-        count=row["count"],
-        missed=row["missed"],
-        durations=dict(zip(DURATIONS, seconds, strict=True)),
-    )
+def _rows(found: Sequence[SqlRow[Any]], group_by: Sequence[str], days: Sequence[date]) -> list[Row]:
+    names = [FIELDS[name] for name in group_by]
+    rows = []
+    durations = summaries([each[-1] for each in found], len(DURATIONS))
+    for each, of_group in zip(found, durations, strict=True):
+        key: list[Any]
+        *key, count, missed, _gathered = tuple[Any, ...](each)
+        if days:
+            day = group_by.index("day")
+            key[day] = days[key[day] - 1]
+        seconds = (pair and (pair[0] / 1000, pair[1] / 1000) for pair in of_group)
+        rows.append(
+            Row(
+                group=dict(zip(names, key, strict=True)),
+                count=count,
+                missed=missed,
+                durations=dict(zip(DURATIONS, seconds, strict=True)),
+            )
+        )
+    return sorted(rows, key=_place)
 
 
 def _place(row: Row) -> list[tuple[bool, str]]:

@@ -26,14 +26,26 @@ def worked_out(values: list[int]) -> Summary | None:
     return statistics.median(there), statistics.quantiles(there, n=20, method="inclusive")[18]
 
 
-@given(st.lists(st.tuples(durations | st.just(NEVER), durations), min_size=1, max_size=200))
-def test_they_are_those_of_the_statistics_module(rows: list[tuple[int, int]]) -> None:
-    found = summaries(packed(rows), 2)
-    for summary, column in zip(found, zip(*rows, strict=True), strict=True):
-        expected = worked_out(list(column))
-        assert summary == (None if expected is None else pytest.approx(expected))
+rows_of_group = st.lists(st.tuples(durations | st.just(NEVER), durations), max_size=50)
+
+
+@given(st.lists(rows_of_group, max_size=6))
+def test_they_are_those_of_the_statistics_module(groups: list[list[tuple[int, int]]]) -> None:
+    found = summaries([packed(rows) for rows in groups], 2)
+    assert len(found) == len(groups)
+    for of_group, rows in zip(found, groups, strict=True):
+        columns = zip(*rows, strict=True) if rows else ((), ())
+        for summary, column in zip(of_group, columns, strict=True):
+            expected = worked_out(list(column))
+            assert summary == (None if expected is None else pytest.approx(expected))
 
 
 @pytest.mark.parametrize("nothing", [None, b""])
 def test_nothing_has_none(nothing: bytes | None) -> None:
-    assert summaries(nothing, 3) == [None, None, None]
+    assert summaries([nothing], 3) == [[None, None, None]]
+    assert summaries([], 3) == []
+
+
+def test_as_many_groups_as_a_report_has_are_told_apart() -> None:
+    found = summaries([packed([(n, 10**12 + n)]) for n in range(10_000)], 2)
+    assert found == [[(n, n), (10**12 + n, 10**12 + n)] for n in range(10_000)]
