@@ -240,6 +240,7 @@ async def _application(database_url: str) -> AsyncIterator[httpx.AsyncClient]:
             egress=unused,
             pages=unused,
             graph=unused,
+            login=unused,
             engagement=unused,
             routing_rules=unused,
             routing_changes=unused,

@@ -112,6 +112,7 @@ CHANNEL: Final = Channel(
     page_id=PAGE_ID,
     page_name="Example shop",
     page_access_token=None,
+    connected_by=None,
     subscribed_fields=["messages", "message_echoes"],
     source_name=None,
     outgoing_webhook_url=None,

@@ -10,7 +10,7 @@ from typing import Final
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gateway.api.feed_watch import FeedWatch
-from gateway.api.parts import ApiParts
+from gateway.api.parts import ApiParts, LoginSettings
 from gateway.asgi import AppParts, create_app
 from gateway.broker.partitioning import partition_of
 from gateway.broker.topics import Topics
@@ -25,6 +25,7 @@ from gateway.ingress.third_party import IncomingParts
 from gateway.media_store import MediaStore
 from gateway.meta.graph import GraphClient
 from gateway.meta.graph_calls import GraphCalls
+from gateway.meta.login import FacebookLogin
 from gateway.meta.pages import PageConnector
 from gateway.net.egress import Egress
 from gateway.net.operator_http import operator_http_client
@@ -124,10 +125,16 @@ def _api_parts(parts: RoleParts, topics: Topics) -> ApiParts:
     client = operator_http_client()
     lifecycle.on_close("graph", client.aclose)
     base_url = settings.graph_base_url
+    calls = GraphCalls(client, base_url=base_url)
     return ApiParts(
         public_url=settings.public_url,
         egress=egress,
-        pages=PageConnector(GraphCalls(client, base_url=base_url)),
+        pages=PageConnector(calls),
+        login=FacebookLogin(calls),
+        login_settings=LoginSettings(
+            dialog_base_url=settings.facebook_dialog_base_url,
+            return_origins=settings.login_return_origins,
+        ),
         graph=GraphClient(client, base_url=base_url),
         engagement=Engagement(),
         routing_rules=RoutingRules(),

@@ -119,6 +119,14 @@ class Settings(BaseSettings):
         default="v26.0", pattern=r"^v\d+\.\d+$", description="Of calls, where an app names none."
     )
 
+    facebook_dialog_base_url: str = Field(
+        default="https://www.facebook.com", description="Where people log in, or a sandbox."
+    )
+    login_return_origins: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=(),
+        description="Where a login may send a browser back to, as `https://host[:port]`, …",
+    )
+
     # Sending
     sender_concurrency: int = Field(default=1000, ge=1, description="Calls in flight a process.")
     sender_page_concurrency: int = Field(
@@ -183,7 +191,13 @@ class Settings(BaseSettings):
     otel_exporter_otlp_endpoint: str = Field(default="", description="Traces; none, none.")
     clock_movable: bool = Field(default=False, description="`gateway dev` alone sets this.")
 
-    @field_validator("trusted_proxies", "egress_ports", "endpoint_retry_seconds", mode="before")
+    @field_validator(
+        "trusted_proxies",
+        "egress_ports",
+        "endpoint_retry_seconds",
+        "login_return_origins",
+        mode="before",
+    )
     @classmethod
     def _split(cls, value: object) -> object:
         if isinstance(value, str):

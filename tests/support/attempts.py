@@ -78,6 +78,7 @@ def channel(kind: ChannelKind, url: str | None = None) -> Channel:
         page_id="1001",
         page_name=None,
         page_access_token=secret("page_access_token", TOKEN),
+        connected_by=None,
         subscribed_fields=[],
         source_name=None,
         outgoing_webhook_url=url,

@@ -52,6 +52,7 @@ async def rest_desk(database_url: str, **options: int) -> AsyncIterator[Rest]:
                 egress=unused,
                 pages=unused,
                 graph=unused,
+                login=unused,
                 engagement=Engagement(),
                 routing_rules=RoutingRules(),
                 routing_changes=RoutingChanges(),

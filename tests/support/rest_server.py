@@ -22,6 +22,7 @@ from gateway.http.server import HttpServer
 from gateway.media_store import MediaStore
 from gateway.meta.graph import GraphClient
 from gateway.meta.graph_calls import GraphCalls
+from gateway.meta.login import FacebookLogin
 from gateway.meta.pages import PageConnector
 from gateway.net.egress import Egress
 from gateway.net.places import EgressPolicy
@@ -55,6 +56,7 @@ async def _serve(database_url: str, directory: str) -> None:
                 ),
                 pages=PageConnector(GraphCalls(client, base_url=_GRAPH)),
                 graph=GraphClient(client, base_url=_GRAPH),
+                login=FacebookLogin(GraphCalls(client, base_url=_GRAPH)),
                 engagement=Engagement(),
                 routing_rules=RoutingRules(),
                 routing_changes=RoutingChanges(),

@@ -40,13 +40,15 @@ class Asked:
     """What the outside said of a source.
 
     `columns` are values of the channel's row, `sealed` such that have to be encrypted first, and
-    `shown` what the caller is shown this once.
+    `shown` what the caller is shown this once. `human_agent` says whether the Page has that feature
+    of Meta's.
     """
 
     columns: dict[str, Any]
     sealed: dict[str, str] = field(default_factory=dict)
     shown: dict[str, str] = field(default_factory=dict)
     trouble: StatusReason | None = None
+    human_agent: bool = False
 
     @property
     def status(self) -> ChannelStatus:
@@ -125,6 +127,7 @@ async def ask_meta(
         },
         sealed={"page_access_token": wanted.token.get_secret_value()},
         trouble=page.trouble,
+        human_agent=page.human_agent,
     )
 
 

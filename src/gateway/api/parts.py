@@ -7,8 +7,17 @@ from fastapi import Depends, Request
 
 from gateway.api.ports import Engagement, PartitionOf, RoutingChanges, RoutingRules
 from gateway.meta.graph import GraphClient
+from gateway.meta.login import FacebookLogin
 from gateway.meta.pages import PageConnector
 from gateway.net.egress import Egress
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoginSettings:
+    """Where logins lead: to the dialog, and back to which origins."""
+
+    dialog_base_url: str = "https://www.facebook.com"
+    return_origins: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,10 +28,12 @@ class ApiParts:
     egress: Egress
     pages: PageConnector
     graph: GraphClient
+    login: FacebookLogin
     engagement: Engagement
     routing_rules: RoutingRules
     routing_changes: RoutingChanges
     inbound_partition: PartitionOf
+    login_settings: LoginSettings = LoginSettings()
 
 
 def api_parts(request: Request) -> ApiParts:

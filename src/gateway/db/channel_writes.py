@@ -1,6 +1,6 @@
 """Channels as the REST API makes, lists and changes them."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import fields
 from datetime import datetime
 from typing import Any, Final
@@ -8,6 +8,7 @@ from typing import Any, Final
 from sqlalchemy import ColumnElement, func, insert, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from gateway.db.arrays import among
 from gateway.db.channels import Channel, channel_of
 from gateway.db.search import matches
 from gateway.db.tables import channels
@@ -93,6 +94,16 @@ async def find_holder(connection: AsyncConnection, kind: ChannelKind, source_id:
     return found
 
 
+async def find_holders(
+    connection: AsyncConnection, kind: ChannelKind, source_ids: Iterable[str]
+) -> dict[str, str]:
+    """Return the ids of the channels that hold these sources, whosever they are, by the source."""
+    statement = select(channels.c.source_id, channels.c.id).where(
+        channels.c.kind == kind, among(channels.c.source_id, source_ids), channels.c.holds_source
+    )
+    return {row.source_id: row.id for row in await connection.execute(statement)}
+
+
 async def shares_page(connection: AsyncConnection, channel: Channel) -> bool:
     """Say whether another live channel has its events from the same Page and app."""
     statement = (
@@ -117,3 +128,28 @@ async def count_failed_challenge(connection: AsyncConnection, channel: Channel) 
         .returning(channels.c.failed_challenges)
     )
     return int((await connection.execute(statement)).scalar_one())
+
+
+async def find_on_pages(
+    connection: AsyncConnection, account_id: str, meta_app_id: str, page_ids: Iterable[str]
+) -> list[Channel]:
+    """Return an account's channels on Pages, deleted ones left out, by their ids."""
+    statement = _SELECT.where(
+        channels.c.account_id == account_id,
+        channels.c.meta_app_id == meta_app_id,
+        among(channels.c.page_id, page_ids),
+        channels.c.status != ChannelStatus.DELETED.value,
+    ).order_by(channels.c.id)
+    return [channel_of(row) for row in (await connection.execute(statement)).mappings()]
+
+
+async def find_connected_by(
+    connection: AsyncConnection, meta_app_id: str, user_id: str
+) -> list[Channel]:
+    """Return the channels that live by a person's login, whosever account they are of."""
+    statement = _SELECT.where(
+        channels.c.meta_app_id == meta_app_id,
+        channels.c.connected_by == user_id,
+        channels.c.holds_source,
+    ).order_by(channels.c.id)
+    return [channel_of(row) for row in (await connection.execute(statement)).mappings()]

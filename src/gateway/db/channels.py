@@ -29,6 +29,7 @@ class Channel:
     page_id: str | None
     page_name: str | None
     page_access_token: bytes | None
+    connected_by: str | None
     subscribed_fields: list[str]
     source_name: str | None
     outgoing_webhook_url: str | None

@@ -14,8 +14,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from gateway.db.channel_writes import secret_row as channel_secret
 from gateway.db.endpoints import secret_row as endpoint_secret
 from gateway.db.meta_apps import secret_row as app_secret
+from gateway.db.page_tokens import secret_row as page_token_secret
 from gateway.db.secrets import KeyRing
-from gateway.db.tables import channels, endpoints, meta_apps
+from gateway.db.tables import channels, endpoints, meta_apps, page_tokens
 from gateway.db.unit_of_work import Database
 
 _BATCH: Final = 200
@@ -43,6 +44,12 @@ _PLACES: Final = (
         ("account_id", "id"),
         ("page_access_token", "signing_secret", "previous_signing_secret"),
         lambda row, column: channel_secret(row.id, column),
+    ),
+    _Place(
+        page_tokens,
+        ("account_id", "meta_app_id", "page_id", "user_id"),
+        ("token",),
+        lambda row, _: page_token_secret(row.account_id, row.page_id, row.user_id),
     ),
     _Place(
         endpoints,

@@ -171,6 +171,9 @@ class Stack:
             "PUBLIC_URL": _environment().get("PUBLIC_URL", self.api_url),
             "OPS_HOST": "127.0.0.1",
             "OPS_PORT": str(self._ops_ports[role]),
+            "FACEBOOK_DIALOG_BASE_URL": _environment().get(
+                "FACEBOOK_DIALOG_BASE_URL", self.sandbox_url
+            ),
             "GRAPH_BASE_URL": _environment().get("GRAPH_BASE_URL", self.sandbox_url),
             # The embedded broker never evicts a dead member: who comes back is the same one.
             "KAFKA_GROUP_INSTANCE_ID": f"{role}-dev",

@@ -34,6 +34,7 @@ ERRAND: Final = "err"
 OFFER: Final = "off"
 RERUN: Final = "rrn"
 AUDIT_ENTRY: Final = "aud"
+LOGIN: Final = "lgn"
 
 _EVENT_NAMESPACE: Final = uuid_utils.UUID("6f0e7a5c-6f3f-5b0e-9a64-3c2b1f8d7e90")
 _SUFFIX: Final = re.compile(r"[0-7][0-9a-hjkmnp-tv-z]{25}")

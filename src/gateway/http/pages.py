@@ -31,17 +31,26 @@ code { font: .9em ui-monospace, SFMono-Regular, Menlo, Consolas, monospace; padd
 """
 
 
-def page(title: str, body: str, *, status: int = 200) -> HTMLResponse:
-    """Return a page; `body` is HTML whose text was escaped."""
+def page(
+    title: str, body: str, *, status: int = 200, style: str = "", forms: bool = False
+) -> HTMLResponse:
+    """Return a page; `body` is HTML whose text was escaped.
+
+    `style` is added to the look that all pages share; `forms` lets its forms be sent to us.
+    """
+    policy = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'"
+    targets = "'self'" if forms else "'none'"
     return HTMLResponse(
         "<!doctype html>"
         f'<html lang="en"><head><meta charset="utf-8"><title>{escape(title)}</title>'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<style>{STYLE}</style></head><body><main>{body}</main></body></html>",
+        f"<style>{STYLE}{style}</style></head><body><main>{body}</main></body></html>",
         status_code=status,
         headers={
-            "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'",
+            "Content-Security-Policy": f"{policy}; form-action {targets}; frame-ancestors 'none'",
             "X-Content-Type-Options": "nosniff",
+            "Referrer-Policy": "no-referrer",
+            "Cache-Control": "no-store",
         },
     )
 

@@ -48,8 +48,12 @@ class GraphCalls:
         query: Mapping[str, str] | None = None,
         form: Mapping[str, str] | None = None,
         token: SecretStr | None = None,
+        once: bool = False,
     ) -> dict[str, Any]:
         """Call a path below the address, its version first, and return the answer's JSON object.
+
+        `once`: a repeat would do something else, so there is none, and every error that Graph
+        answers is told as it is.
 
         Raises:
             GraphRefusedError: Graph answered with an error that stays.
@@ -61,7 +65,7 @@ class GraphCalls:
         url = f"{self._base_url}/{path}"
         retrying = AsyncRetrying(
             retry=retry_if_exception_type(_PassingError),
-            stop=stop_after_attempt(_ATTEMPTS),
+            stop=stop_after_attempt(1 if once else _ATTEMPTS),
             wait=wait_exponential(multiplier=0.2, max=1),
             reraise=True,
         )
@@ -70,6 +74,8 @@ class GraphCalls:
                 self._exchange, method, url, query=query, form=form, headers=headers
             )
         except _PassingError as error:
+            if once and error.fault is not None:
+                raise GraphRefusedError(error.fault) from error
             raise UpstreamFailedError("Meta could not be reached, or had a fault.") from error
 
     async def _exchange(
@@ -99,7 +105,11 @@ class GraphCalls:
 
 
 class _PassingError(Exception):
-    """Another try may well succeed."""
+    """Another try may well succeed; `fault` is what Graph said, if it said anything."""
+
+    def __init__(self, fault: GraphFault | None = None) -> None:
+        super().__init__()
+        self.fault = fault
 
 
 def _read_answer(status: int, body: bytes) -> dict[str, Any]:
@@ -111,7 +121,7 @@ def _read_answer(status: int, body: bytes) -> dict[str, Any]:
     if fault is not None:
         rule = find_rule(fault.code, fault.subcode)
         if fault.transient or (rule is not None and rule.graph_class in _PASSING):
-            raise _PassingError
+            raise _PassingError(fault)
         raise GraphRefusedError(fault)
     if not isinstance(document, dict) or status >= _SERVER_ERROR or "error" in document:
         raise _PassingError

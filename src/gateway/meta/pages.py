@@ -48,6 +48,7 @@ NEEDED_PERMISSIONS: Final = ("pages_messaging", "pages_manage_metadata")
 NOT_A_PAGE: Final = "You can only connect Facebook Pages; personal profiles cannot be connected."
 
 _MAX_NAME: Final = 255
+_HUMAN_AGENT: Final = "human_agent"
 _INVALID_PARAMETER: Final = 100
 _BAD_TOKEN: Final = 190
 _FIELD_REFUSED: Final = frozenset({10, 100, 200})
@@ -75,12 +76,14 @@ class Wanted:
 class ConnectedPage:
     """A Page whose token holds and whose events we get.
 
-    `trouble` is why the channel can nevertheless not do all that it should.
+    `trouble` is why the channel can nevertheless not do all that it should; `human_agent` says that
+    the app has that feature here.
     """
 
     name: str | None
     subscribed_fields: Sequence[str]
     trouble: StatusReason | None
+    human_agent: bool = False
 
 
 class PageRefusedError(Exception):
@@ -118,7 +121,7 @@ class PageConnector:
             PageRefusedError: The token or the Page is not what it has to be.
             UpstreamFailedError: Graph did not answer, or not sensibly.
         """
-        await self._check_token(app, wanted)
+        described = await self._check_token(app, wanted)
         access = PageAccess(
             page_id=wanted.page_id,
             token=wanted.token,
@@ -138,6 +141,7 @@ class PageConnector:
             name=name[:_MAX_NAME] if isinstance(name, str) else None,
             subscribed_fields=fields,
             trouble=trouble,
+            human_agent=_HUMAN_AGENT in (described.get("scopes") or ()),
         )
 
     async def disconnect(self, access: PageAccess) -> None:
@@ -150,7 +154,7 @@ class PageConnector:
         query = {"appsecret_proof": access.proof}
         await self._in_name_of("DELETE", access, "/subscribed_apps", query=query)
 
-    async def _check_token(self, app: AppAccess, wanted: Wanted) -> None:
+    async def _check_token(self, app: AppAccess, wanted: Wanted) -> dict[str, Any]:
         form = {
             "input_token": wanted.token.get_secret_value(),
             "access_token": f"{app.app_id}|{app.secret.get_secret_value()}",
@@ -163,7 +167,9 @@ class PageConnector:
             raise UpstreamFailedError(
                 "Meta did not accept the app's own credentials; check its secret."
             ) from error
-        judge_token(_members(answer.get("data")), app_id=app.app_id, page_id=wanted.page_id)
+        described = _members(answer.get("data"))
+        judge_token(described, app_id=app.app_id, page_id=wanted.page_id)
+        return described
 
     async def _read_page(self, access: PageAccess, wanted: Wanted) -> dict[str, Any]:
         fields = "id,name,is_published"

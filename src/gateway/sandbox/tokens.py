@@ -38,6 +38,9 @@ def _described(platform: Platform, token: Token) -> dict[str, Any]:
     world = platform.world
     refusal = refusal_of(world, token, platform.timeline)
     scopes = scopes_now(world, token)
+    page = world.pages.get(token.page_id or "")
+    if page is not None and page.human_agent:
+        scopes = (*scopes, "human_agent")
     targets = _targets(world, token)
     described: dict[str, Any] = {
         "app_id": token.app_id,

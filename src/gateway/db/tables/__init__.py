@@ -31,6 +31,7 @@ from gateway.db.tables.conversations import (
 )
 from gateway.db.tables.destinations import bot_versions, bots, departments, teams, turns
 from gateway.db.tables.events import dead_letters, deliveries, delivery_attempts, events, reruns
+from gateway.db.tables.logins import facebook_logins, page_tokens
 from gateway.db.tables.reports import enquiry_figures
 from gateway.db.tables.work import (
     errands,
@@ -67,6 +68,7 @@ __all__ = [
     "erasures",
     "errands",
     "events",
+    "facebook_logins",
     "feed_counters",
     "idempotency_keys",
     "inbox",
@@ -75,6 +77,7 @@ __all__ = [
     "meta_apps",
     "metadata",
     "offers",
+    "page_tokens",
     "parked",
     "parked_keys",
     "partition_owners",

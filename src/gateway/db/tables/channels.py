@@ -54,6 +54,8 @@ channels = Table(
     id_column("page_id", nullable=True),
     Column("page_name", Text),
     Column("page_access_token", LargeBinary),
+    # Whose login the token came from, app-scoped; none where it was given by hand.
+    id_column("connected_by", nullable=True),
     Column("subscribed_fields", ARRAY(Text), nullable=False, server_default="{}"),
     Column("source_name", Text),
     Column("outgoing_webhook_url", Text),
@@ -121,6 +123,12 @@ channels = Table(
         "account_id",
         text("(link ->> 'endpoint_id')"),
         postgresql_where=text("link ->> 'mode' = 'external_endpoint'"),
+    ),
+    Index(
+        "ix_channels_connected_by",
+        "meta_app_id",
+        "connected_by",
+        postgresql_where=text("holds_source"),
     ),
     Index("ix_channels_meta_app_id", "meta_app_id", postgresql_where=text("holds_source")),
 )

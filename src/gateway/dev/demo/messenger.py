@@ -2,7 +2,8 @@
 
 from typing import Any, Final
 
-from gateway.dev.demo.stage import Stage, about, call, of
+from gateway.dev.demo.login import connect_page
+from gateway.dev.demo.stage import Stage, about, of
 
 PAGE_ID: Final = "104000000000001"
 VISITOR: Final = "7400000000000001"
@@ -35,20 +36,12 @@ class MessengerPlay:
         return str(team["id"])
 
     async def _connect(self, agent: str, team: str) -> dict[str, Any]:
-        token = "EAADemoPageToken"  # noqa: S105 - the sandbox takes what it is told
-        await call(
-            self._stage.sandbox,
-            "POST",
-            "/control/pages",
-            {"page_id": PAGE_ID, "name": "Demo Page", "access_token": token},
-        )
-        channel = await self._stage.post(
-            "/v1/channels",
+        channel = await connect_page(
+            self._stage,
+            self._app_id,
+            PAGE_ID,
+            "Demo Page",
             {
-                "kind": "messenger",
-                "name": "Demo Page",
-                "meta_app_id": self._app_id,
-                "source": {"page_id": PAGE_ID, "page_access_token": token},
                 "messages": {"display_name_format": "first_name"},
                 "closed_enquiry_policy": "always",
                 "routing": {
@@ -61,7 +54,7 @@ class MessengerPlay:
                 },
             },
         )
-        self._tell("back end", "connected a Facebook Page: the team first, then Ada", channel["id"])
+        self._tell("back end", "connected the Page: the team first, then Ada", channel["id"])
         return channel
 
     async def _first_enquiry(self, channel: dict[str, Any], agent: str) -> None:

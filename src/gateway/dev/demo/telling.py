@@ -7,6 +7,7 @@ from rich.text import Text
 
 _COLOURS: Final = {
     "visitor": "cyan",
+    "admin": "yellow",
     "agent": "green",
     "gateway": "magenta",
     "back end": "yellow",

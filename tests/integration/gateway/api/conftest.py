@@ -8,7 +8,7 @@ from pydantic import SecretStr
 from tests.support import misbehave
 from tests.support.api import ADMIN_KEY, Api, FakeEngagement, FakeRoutingChanges, FakeRoutingRules
 
-from gateway.api.parts import ApiParts
+from gateway.api.parts import ApiParts, LoginSettings
 from gateway.asgi import AppParts, create_app
 from gateway.db.engine import create_engine
 from gateway.db.secrets import KeyRing
@@ -16,6 +16,7 @@ from gateway.db.unit_of_work import Database
 from gateway.media_store import MediaStore
 from gateway.meta.graph import GraphClient
 from gateway.meta.graph_calls import GraphCalls
+from gateway.meta.login import FacebookLogin
 from gateway.meta.pages import PageConnector
 from gateway.net.egress import Egress
 from gateway.net.places import EgressPolicy
@@ -27,6 +28,7 @@ from routing import api as routing_api
 
 GRAPH = "https://graph.example"
 PUBLIC_URL = "https://gateway.example"
+DIALOG = "https://facebook.example"
 
 
 @pytest.fixture
@@ -75,6 +77,10 @@ async def api(database, settings, clock, graph, egress, receiver, tmp_path) -> A
             egress=egress,
             pages=PageConnector(GraphCalls(graph, base_url=GRAPH)),
             graph=GraphClient(graph, base_url=GRAPH),
+            login=FacebookLogin(GraphCalls(graph, base_url=GRAPH)),
+            login_settings=LoginSettings(
+                dialog_base_url=DIALOG, return_origins=("https://back.example",)
+            ),
             engagement=engagement,
             routing_rules=rules,
             routing_changes=changes,

@@ -8,7 +8,7 @@ from tests.support.api import problem
 from tests.support.talk import wrote
 
 # Lists and creations: what they show or make is the caller's own.
-_NO_IDS = re.compile(r"^/v1/[a-z-]+(/verify-webhook|/enquiries|/redeliver)?$")
+_NO_IDS = re.compile(r"^/v1/[a-z-]+(/verify-webhook|/enquiries|/redeliver|/logins)?$")
 _PLACEHOLDER = re.compile(r"\{([a-z_]+)\}")
 _BOT = {"name": "Prices", "rules": [{"when": {"kind": "fallback"}}]}
 
@@ -26,6 +26,7 @@ async def _everything_of(api, caller):
     endpoint = (await caller.post("/v1/endpoints", {"name": "CRM", "url": api.hook.url})).json()
     delivery = (await caller.post(f"/v1/endpoints/{endpoint['id']}/test")).json()
     keys = (await caller.get(f"/v1/accounts/{caller.account_id}/api-keys")).json()["data"]
+    login = (await caller.post("/v1/facebook/logins", {"meta_app_id": await api.meta_app()})).json()
     letter = "dlt_01kb2x5h8ve0xrn1y2z3a4b5c6"
     await api.rows(
         "INSERT INTO dead_letters (id, account_id, reason, stage, at)"
@@ -69,6 +70,7 @@ async def _everything_of(api, caller):
         "dead_letter_id": letter,
         "rerun_id": rerun["id"],
         "media_id": media,
+        "login_id": login["id"],
     }
 
 
@@ -114,6 +116,7 @@ _BODIES = {
         "from": "2026-03-01T00:00:00Z",
         "to": "2026-03-02T00:00:00Z",
     },
+    ("POST", "/v1/facebook/logins/{login_id}/connect"): {"pages": [{"page_id": "1"}]},
     ("POST", "/v1/accounts/{account_id}/api-keys"): {"name": "x", "scopes": ["read"]},
 }
 
