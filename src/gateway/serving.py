@@ -119,7 +119,7 @@ def _api_parts(parts: RoleParts, topics: Topics) -> ApiParts:
     egress = Egress(
         policy,
         resolver=SystemResolver(threads=_RESOLVER_THREADS),
-        proxy_url=settings.sender_proxy_url,
+        proxy_url=settings.sender_proxy_url.get_secret_value(),
     )
     lifecycle.on_close("egress", egress.aclose)
     client = operator_http_client()

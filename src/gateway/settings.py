@@ -147,7 +147,11 @@ class Settings(BaseSettings):
     egress_ports: Annotated[tuple[int, ...], NoDecode] = Field(
         default=(443, 8443), description="Ports that customers' addresses may name."
     )
-    sender_proxy_url: str = Field(default="", description="Egress proxy for customers' addresses.")
+    sender_proxy_url: SecretStr = Field(
+        default=SecretStr(""),
+        description="Egress proxy for customers' addresses, `http://user:password@host:port`; "
+        "Graph is called without it.",
+    )
     endpoint_retry_seconds: Annotated[tuple[int, ...], NoDecode] = Field(
         default=(5, 60, 300, 1800, 7200, 18000, 43200, 86400, 115200),
         description="Waits between the attempts of an endpoint's delivery, ± 20 %.",

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import partial
-from typing import Final
+from typing import Final, Self
 
 import httpcore
 import httpx
@@ -26,6 +26,7 @@ from gateway.net.places import EgressPolicy, Place, not_allowed, read_place
 from gateway.net.resolver import LookupFailedError, Resolver
 
 MAX_ANSWER_BYTES: Final = 64 * 1024
+_PORTS: Final = {"http": 80, "https": 443}
 _CONNECT_BUDGET: Final = timedelta(seconds=5)
 _IDLE_POOL_SECONDS: Final = 30.0
 _SWEEP_SECONDS: Final = 5.0
@@ -71,6 +72,31 @@ class _Pool:
     idle_since: float = field(default_factory=time.monotonic)
 
 
+@dataclass(frozen=True, slots=True)
+class _Proxy:
+    url: httpcore.URL
+    # Kept apart from the address, which may stand in an error.
+    authentication: tuple[bytes, bytes] | None
+
+    @property
+    def is_secure(self) -> bool:
+        return self.url.scheme == b"https"
+
+    @classmethod
+    def read(cls, text: str) -> Self:
+        try:
+            url = httpx.URL(text)
+        except httpx.InvalidURL:
+            raise ValueError("the proxy's address is no URL") from None
+        if url.scheme not in ("http", "https") or not url.host:
+            raise ValueError("the proxy's address is not http://host:port")
+        known = (url.username.encode(), url.password.encode()) if url.userinfo else None
+        place = httpcore.URL(
+            scheme=url.scheme, host=url.host, port=url.port or _PORTS[url.scheme], target="/"
+        )
+        return cls(place, known)
+
+
 class Egress:
     """Calls customers' addresses under a policy.
 
@@ -91,12 +117,16 @@ class Egress:
             policy: Where calls may go.
             resolver: Finds addresses; not asked where a proxy dials.
             ssl_context: Verifies certificates; None for the usual authorities.
-            proxy_url: An egress proxy of the operator's, which resolves and dials for us.
+            proxy_url: An egress proxy of the operator's, which resolves, judges and dials for us;
+                a name and a password in it are for the proxy.
+
+        Raises:
+            ValueError: The proxy's URL is none.
         """
         self._policy = policy
         self._resolver = resolver
         self._ssl_context = ssl_context or httpx.create_ssl_context(trust_env=False)
-        self._proxy_url = proxy_url
+        self._proxy = _Proxy.read(proxy_url) if proxy_url else None
         self._pools: dict[tuple[str, str], _Pool] = {}
         self._swept_at = time.monotonic()
 
@@ -139,7 +169,7 @@ class Egress:
         pool.users += 1
         try:
             async with asyncio.timeout(budget.total_seconds()):
-                if self._proxy_url:
+                if self._proxy is not None:
                     await self.vet(place.host)
                 return await self._exchange(pool.connections, place, headers, body, limit)
         except (httpcore.ConnectError, httpcore.ConnectTimeout, httpcore.ProxyError) as error:
@@ -174,7 +204,7 @@ class Egress:
             ) from error
         if literal is not None:
             addresses = [literal]
-        elif self._proxy_url:
+        elif self._proxy is not None:
             return []
         else:
             addresses = await self._look_up(host)
@@ -245,9 +275,11 @@ class Egress:
 
     def _connector(self, place: Place) -> Connect:
         url = httpcore.URL(scheme=place.scheme, host=place.host, port=place.port, target="/")
-        if self._proxy_url:
+        if self._proxy is not None:
             proxy = httpcore.AsyncHTTPProxy(
-                self._proxy_url,
+                self._proxy.url,
+                proxy_auth=self._proxy.authentication,
+                proxy_ssl_context=self._ssl_context if self._proxy.is_secure else None,
                 ssl_context=self._ssl_context,
                 keepalive_expiry=KEEPALIVE_SECONDS,
                 network_backend=GuardedBackend(self._addresses_of_proxy),

@@ -74,7 +74,7 @@ def _sender(parts: RoleParts, leases: ShardLeases, graph: GraphClient) -> Sender
             ports=frozenset(settings.egress_ports), allow_loopback=settings.egress_allow_loopback
         ),
         resolver=resolver,
-        proxy_url=settings.sender_proxy_url,
+        proxy_url=settings.sender_proxy_url.get_secret_value(),
     )
     life.on_close("egress", egress.aclose)
     keyring, clock = database.keyring, database.clock

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import datetime as dt
 import ipaddress
 import resource
 import ssl
@@ -10,11 +9,8 @@ import time
 from datetime import timedelta
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 from tests.support import misbehave
+from tests.support.certificates import server_context
 from tests.support.receiver import Receiver
 
 from gateway.net.egress import Egress, NoAnswerError, UnreachableError
@@ -221,44 +217,6 @@ async def test_an_old_connection_is_opened_anew(receiver, monkeypatch):
     await egress.aclose()
 
 
-async def test_a_proxy_dials_for_us_and_literals_are_judged_before(receiver):
-    async with Receiver(misbehave.respond(200, b"by proxy")) as proxy:
-        egress = Egress(LAPTOP, resolver=Names([HERE]), proxy_url=f"http://127.0.0.1:{proxy.port}")
-        answer = await post(egress, receiver, url="http://name.example/hook")
-        assert answer.body == b"by proxy"
-        assert proxy.requests[0].target == "http://name.example:80/hook"
-        with pytest.raises(UnreachableError):
-            await post(egress, receiver, url="http://10.0.0.1/hook")
-        assert len(proxy.requests) == 1
-        await egress.aclose()
-
-
-def certificate(name: str, *, days: int = 1):
-    """Return a self-signed certificate and its key, as a server's context takes them."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-    now = dt.datetime.fromtimestamp(time.time(), dt.UTC)
-    built = (
-        x509.CertificateBuilder()
-        .subject_name(subject)
-        .issuer_name(subject)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - timedelta(days=10))
-        .not_valid_after(now + timedelta(days=days))
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    pem = built.public_bytes(serialization.Encoding.PEM)
-    secret = key.private_bytes(
-        serialization.Encoding.PEM,
-        serialization.PrivateFormat.PKCS8,
-        serialization.NoEncryption(),
-    )
-    return pem, secret
-
-
 @pytest.mark.parametrize(
     ("name", "days", "trusted", "good"),
     [
@@ -271,10 +229,7 @@ def certificate(name: str, *, days: int = 1):
 async def test_certificates_are_verified_in_the_name_of_the_host(
     tmp_path, name, days, trusted, good
 ):
-    pem, secret = certificate(name, days=days)
-    (tmp_path / "both.pem").write_bytes(pem + secret)
-    server_context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    server_context.load_cert_chain(tmp_path / "both.pem")
+    context, pem = server_context(tmp_path, name, days=days)
 
     async def serve(reader, writer):
         await reader.readuntil(b"\r\n\r\n")
@@ -282,11 +237,11 @@ async def test_certificates_are_verified_in_the_name_of_the_host(
         await writer.drain()
         writer.close()
 
-    server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=server_context)
+    server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=context)
     port = server.sockets[0].getsockname()[1]
     client_context = ssl.create_default_context()
     if trusted:
-        client_context.load_verify_locations(cadata=pem.decode())
+        client_context.load_verify_locations(cadata=pem)
     egress = Egress(LAPTOP, resolver=Names([HERE]), ssl_context=client_context)
     url = f"https://name.example:{port}/"
     if good:
