@@ -329,8 +329,31 @@ async def test_two_signatures_while_a_secret_rotates_and_one_afterwards(subject)
     after, during = subject.receiver.requests
     assert len(after.header("webhook-signature").split()) == 1
     assert len(during.header("webhook-signature").split()) == 2
-    for secret in (old, SIGNING_SECRET):
-        standardwebhooks.Webhook(secret).verify(during.body, dict(during.headers))
+    for library in (standardwebhooks.Webhook, svix.webhooks.Webhook):
+        for secret in (old, SIGNING_SECRET):
+            library(secret).verify(during.body, dict(during.headers))
+        library(SIGNING_SECRET).verify(after.body, dict(after.headers))
+        with pytest.raises(Exception, match="No matching signature"):
+            library(old).verify(after.body, dict(after.headers))
+
+
+@only("third party")
+async def test_a_third_party_verifies_by_either_secret_while_one_rotates(subject):
+    channel = subject.attempt.channel
+    old = "whsec_" + "b2xk" * 11
+    rotating = replace(
+        channel,
+        previous_signing_secret=KEYRING.encrypt(
+            old, row=f"channels/{channel.id}/previous_signing_secret"
+        ),
+        previous_signing_secret_expires_at=FakeClock().now().replace(year=2030),
+    )
+    subject.receiver.always(ACCEPTING["third party"])
+    await subject.transport.send(replace(subject.attempt, channel=rotating), seconds=5)
+    (request,) = subject.receiver.requests
+    for library in (standardwebhooks.Webhook, svix.webhooks.Webhook):
+        for secret in (old, SIGNING_SECRET):
+            library(secret).verify(request.body, dict(request.headers))
 
 
 @only("endpoint")
@@ -357,6 +380,26 @@ async def test_an_endpoint_knows_us(subject, kind, secret, header, value):
     )
     await subject.transport.send(replace(subject.attempt, endpoint=known), seconds=5)
     assert subject.receiver.requests[0].header(header) == value
+
+
+@only("endpoint")
+async def test_an_endpoint_gets_its_own_headers_and_none_twice(subject):
+    endpoint = subject.attempt.endpoint
+    own = {"X-Tenant": "acme", "x-key": "other", "User-agent": "mine", "WEBHOOK-ID": "x"}
+    known = replace(
+        endpoint,
+        authentication_kind="header",
+        authentication=KEYRING.encrypt(
+            json.dumps({"name": "X-Key", "value": "k"}), row=endpoint.secret_row("authentication")
+        ),
+        headers=KEYRING.encrypt(json.dumps(own), row=endpoint.secret_row("headers")),
+    )
+    await subject.transport.send(replace(subject.attempt, endpoint=known), seconds=5)
+    (request,) = subject.receiver.requests
+    assert request.header("X-Tenant") == "acme"
+    assert request.header("X-Key") == "k"
+    assert request.header("User-Agent").startswith("channel-gateway")
+    assert request.header("webhook-id") == "evt_1"
 
 
 WEBHOOK_ANSWERS = {

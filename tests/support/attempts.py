@@ -174,6 +174,8 @@ def event_attempt(url: str) -> Attempt:
         channel_ids=[],
         authentication_kind="none",
         authentication=None,
+        headers=None,
+        header_names=[],
         ordering="conversation",
         lane_hold_seconds=900,
         max_concurrency=10,

@@ -6,7 +6,7 @@ No transaction is open meanwhile. What comes back is what the channel's row has 
 import asyncio
 import hashlib
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, Final
@@ -166,15 +166,24 @@ async def ask_third_party(parts: ApiParts, *, source_name: str, url: str) -> Ask
 
 
 async def challenge_address(
-    parts: ApiParts, url: str, signing_secrets: Sequence[str], *, pointer: str = URL_POINTER
+    parts: ApiParts,
+    url: str,
+    signing_secrets: Sequence[str],
+    *,
+    pointer: str = URL_POINTER,
+    own_headers: Mapping[str, str] | None = None,
 ) -> int:
     """Check an address, challenge it, and return how many milliseconds that took.
+
+    `own_headers` are those that whoever answers wants in each call.
 
     Raises:
         InvalidFieldsError: The address is malformed, leads where we do not go, or failed.
     """
     await parts.egress.check_address(url, pointer=pointer)
-    return await challenge(parts.egress, url, signing_secrets, pointer=pointer)
+    return await challenge(
+        parts.egress, url, signing_secrets, pointer=pointer, own_headers=own_headers
+    )
 
 
 def new_incoming_token() -> str:

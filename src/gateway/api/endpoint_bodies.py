@@ -21,19 +21,22 @@ _RESERVED: Final = frozenset(
         "content-length",
         "content-type",
         "cookie",
+        "cookie2",
         "expect",
+        "forwarded",
         "host",
         "keep-alive",
         "te",
         "traceparent",
         "tracestate",
         "trailer",
+        "via",
         "transfer-encoding",
         "upgrade",
         "user-agent",
     }
 )
-_RESERVED_BEGINNINGS: Final = ("webhook-", "x-gateway-", "proxy-", "sec-")
+_RESERVED_BEGINNINGS: Final = ("webhook-", "x-gateway-", "x-forwarded-", "proxy-", "sec-")
 
 
 def _is_header_value(value: SecretStr) -> SecretStr:
@@ -49,6 +52,18 @@ def _is_free_header(name: str) -> str:
     if name.lower() in _RESERVED or name.lower().startswith(_RESERVED_BEGINNINGS):
         raise ValueError("This header says something else already")
     return name
+
+
+def _is_own_header(name: str) -> str:
+    if name.lower() == "authorization":
+        raise ValueError("Who we are to the endpoint is said by `authentication`")
+    return _is_free_header(name)
+
+
+def _each_header_once(headers: dict[str, SecretStr]) -> dict[str, SecretStr]:
+    if len({name.lower() for name in headers}) < len(headers):
+        raise ValueError("The names of headers differ by more than capitals")
+    return headers
 
 
 def _is_username(name: str) -> str:
@@ -75,6 +90,12 @@ def _each_once(patterns: Sequence[str]) -> list[str]:
 
 HeaderSecret = Annotated[
     SecretStr, Field(min_length=1, max_length=2000), AfterValidator(_is_header_value)
+]
+# Only what is named here is said: nothing of the connection's, of the body's or of ours.
+OwnHeaders = Annotated[
+    dict[Annotated[str, AfterValidator(_is_own_header)], HeaderSecret],
+    Field(max_length=10),
+    AfterValidator(_each_header_once),
 ]
 EventPattern = Annotated[
     str, StringConstraints(max_length=100), AfterValidator(_stands_for_something)
@@ -161,13 +182,26 @@ class NewEndpoint(EndpointSettings):
     """An endpoint to be made."""
 
     authentication: Authentication = NoAuthentication()
+    headers: OwnHeaders = Field(
+        default={},
+        description="Headers of the endpoint's own in each call. Their values are never shown.",
+        examples=[{"X-Tenant": "acme"}],
+    )
 
 
 class EndpointChanges(EndpointSettings):
-    """What can be changed of an endpoint; authentication is given anew as a whole."""
+    """What can be changed of an endpoint.
+
+    Authentication is given anew as a whole, headers one by one.
+    """
 
     authentication: dict[str, Any] | None = Field(
         default=None,
         description="As at creation. What is shown of it holds no secret, so it does not merge.",
         examples=[{"kind": "bearer", "token": "…"}],
+    )
+    headers: dict[str, str | None] | None = Field(
+        default=None,
+        description="Those that are named; null takes one away, and all of them in place of this.",
+        examples=[{"X-Tenant": "acme", "X-Old": None}],
     )

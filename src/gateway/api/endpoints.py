@@ -1,15 +1,16 @@
 """Endpoints: addresses of the customer's that events are POSTed to."""
 
 import json
-from typing import Annotated, Any, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, Final, Literal
 
 from fastapi import APIRouter, Query, Response
 from fastapi import Body as FromBody
-from pydantic import Field, TypeAdapter
+from pydantic import Field, SecretStr, TypeAdapter
 
 from gateway.api.channel_lists import check_channel_ids
 from gateway.api.connecting import challenge_address
-from gateway.api.endpoint_bodies import Authentication, EndpointChanges, NewEndpoint
+from gateway.api.endpoint_bodies import Authentication, EndpointChanges, NewEndpoint, OwnHeaders
 from gateway.api.filters import Search
 from gateway.api.parts import Parts
 from gateway.contracts.resources import Endpoint as EndpointResource
@@ -27,17 +28,21 @@ from gateway.db.unit_of_work import UnitOfWork
 from gateway.domain import ids
 from gateway.errors import ConflictError, NotFoundError
 from gateway.http.pagination import Paging
-from gateway.http.patches import Patch, validated_type
+from gateway.http.patches import Patch, merge_patch, validated_type
 from gateway.http.routes import READ, WRITE, AccountId, GatewayRoute, Glances, Outside, Work
 from gateway.http.schemas import Page
 from gateway.http.versions import IfMatch, tag_version
 from gateway.messaging.endpoint_events import endpoint_resource
+from gateway.messaging.endpoint_headers import headers_for
 from gateway.messaging.settlement import drop_target
 from gateway.net.signing import generate_signing_secret
 
 router = APIRouter(prefix="/v1/endpoints", tags=["Endpoints"], route_class=GatewayRoute)
 
 _AUTHENTICATION: TypeAdapter[Authentication] = TypeAdapter(Authentication)
+_HEADERS: TypeAdapter[dict[str, SecretStr]] = TypeAdapter(OwnHeaders)
+# Kept encrypted, and never shown.
+_SEALED: Final = {"authentication", "headers"}
 EndpointStatus = Literal["active", "paused", "disabled"]
 
 
@@ -58,7 +63,15 @@ async def create_endpoint(
     async with outside.glance() as work:
         await check_channel_ids(work, account_id, body.channel_ids)
     secret = generate_signing_secret()
-    await challenge_address(parts, body.url, [secret], pointer="/url")
+    headers = {name: value.get_secret_value() for name, value in body.headers.items()}
+    authentication = body.authentication.model_dump(exclude={"kind"})
+    await challenge_address(
+        parts,
+        body.url,
+        [secret],
+        pointer="/url",
+        own_headers=headers_for(body.authentication.kind, authentication, headers),
+    )
     work = await outside.effect()
     endpoint_id = ids.new_id(ids.ENDPOINT)
     sealed = work.keyring.encrypt(secret, row=secret_row(endpoint_id, "signing_secret"))
@@ -70,8 +83,9 @@ async def create_endpoint(
         "signing_secret": sealed,
         "version": 1,
         "created_at": work.now,
-        **body.model_dump(exclude={"authentication"}),
+        **body.model_dump(exclude={"authentication", "headers"}),
         **_authentication_columns(work.keyring, endpoint_id, body.authentication),
+        **_header_columns(work.keyring, endpoint_id, headers),
     }
     endpoint = Endpoint(**values)
     await insert_endpoint(work.connection, endpoint, now=work.now)
@@ -126,15 +140,19 @@ async def change_endpoint_settings(
         wanted = body.apply_to(_changes_of(endpoint))
         await check_channel_ids(work, account_id, wanted.channel_ids)
         secrets = endpoint.open_signing_secrets(work.keyring, work.now)
-    authentication = _authentication_in(body)
+        authentication = _authentication_in(body)
+        own = _own_headers_after(work.keyring, endpoint, body, authentication)
     if wanted.url != endpoint.url:
-        await challenge_address(parts, wanted.url, secrets, pointer="/url")
+        await challenge_address(parts, wanted.url, secrets, pointer="/url", own_headers=own)
     work = await exchange.effect()
     endpoint = await existing_endpoint(work, account_id, endpoint_id, lock=True)
     if_match.check(endpoint.version)
-    columns = body.apply_to(_changes_of(endpoint)).model_dump(exclude={"authentication"})
+    columns = body.apply_to(_changes_of(endpoint)).model_dump(exclude=_SEALED)
     if authentication is not None:
         columns |= _authentication_columns(work.keyring, endpoint_id, authentication)
+    if "headers" in body.changes:
+        headers = _headers_after(work.keyring, endpoint, body)
+        columns |= _header_columns(work.keyring, endpoint_id, headers)
     endpoint = await change_endpoint(work.connection, endpoint, now=work.now, **columns)
     return shown_endpoint(endpoint, response)
 
@@ -180,7 +198,7 @@ def _changes_of(endpoint: Endpoint) -> EndpointChanges:
     given = {
         name: getattr(endpoint, name)
         for name in EndpointChanges.model_fields
-        if name != "authentication"
+        if name not in _SEALED
     }
     return EndpointChanges.model_validate(given)
 
@@ -192,6 +210,45 @@ def _authentication_in(body: Patch[EndpointChanges]) -> Authentication | None:
     return validated_type(
         _AUTHENTICATION, {"kind": "none"} if given is None else given, prefix="/authentication"
     )
+
+
+def _headers_after(
+    keyring: KeyRing, endpoint: Endpoint, body: Patch[EndpointChanges]
+) -> dict[str, str]:
+    """Return an endpoint's own headers after a patch: those that it names replace others."""
+    present = endpoint.open_headers(keyring)
+    changes = body.changes.get("headers", {})
+    if not isinstance(changes, dict):
+        return {}
+    # Capitals make no other header.
+    named = {name.lower() for name in changes}
+    kept = {name: value for name, value in present.items() if name.lower() not in named}
+    headers = validated_type(_HEADERS, merge_patch({**kept}, changes), prefix="/headers")
+    return {name: value.get_secret_value() for name, value in headers.items()}
+
+
+def _own_headers_after(
+    keyring: KeyRing,
+    endpoint: Endpoint,
+    body: Patch[EndpointChanges],
+    authentication: Authentication | None,
+) -> dict[str, str]:
+    """Return what a challenge after a patch says beside the signature."""
+    headers = _headers_after(keyring, endpoint, body)
+    if authentication is None:
+        kind, secret = endpoint.authentication_kind, endpoint.open_authentication(keyring)
+    else:
+        kind, secret = authentication.kind, authentication.model_dump(exclude={"kind"})
+    return headers_for(kind, secret, headers)
+
+
+def _header_columns(
+    keyring: KeyRing, endpoint_id: str, headers: Mapping[str, str]
+) -> dict[str, Any]:
+    if not headers:
+        return {"headers": None, "header_names": []}
+    sealed = keyring.encrypt(json.dumps(dict(headers)), row=secret_row(endpoint_id, "headers"))
+    return {"headers": sealed, "header_names": sorted(headers)}
 
 
 def _authentication_columns(

@@ -291,6 +291,11 @@ class Endpoint(Resource):
     authentication: dict[str, Any] = Field(
         description="Its secrets are never shown.", examples=[{"kind": "bearer"}]
     )
+    header_names: list[str] = Field(
+        [],
+        description="Headers of its own in each call; their values are never shown.",
+        examples=[["X-Tenant"]],
+    )
     ordering: Literal["conversation", "endpoint", "none"]
     lane_hold_seconds: int
     max_concurrency: int

@@ -25,6 +25,8 @@ class Endpoint:
     channel_ids: list[str]
     authentication_kind: str
     authentication: bytes | None
+    headers: bytes | None
+    header_names: list[str]
     ordering: str
     lane_hold_seconds: int
     max_concurrency: int
@@ -66,6 +68,14 @@ class Endpoint:
             return {}
         plain = keyring.decrypt(bytes(self.authentication), row=self.secret_row("authentication"))
         opened: dict[str, Any] = json.loads(plain)
+        return opened
+
+    def open_headers(self, keyring: KeyRing) -> dict[str, str]:
+        """Return the headers that it wants in each call."""
+        if self.headers is None:
+            return {}
+        plain = keyring.decrypt(bytes(self.headers), row=self.secret_row("headers"))
+        opened: dict[str, str] = json.loads(plain)
         return opened
 
 

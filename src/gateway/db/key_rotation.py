@@ -54,7 +54,7 @@ _PLACES: Final = (
     _Place(
         endpoints,
         ("account_id", "id"),
-        ("authentication", "signing_secret", "previous_signing_secret"),
+        ("authentication", "headers", "signing_secret", "previous_signing_secret"),
         lambda row, column: endpoint_secret(row.id, column),
     ),
 )

@@ -17,6 +17,7 @@ def endpoint_resource(endpoint: Endpoint) -> dict[str, Any]:
         "event_types": endpoint.event_types,
         "channel_ids": endpoint.channel_ids,
         "authentication": {"kind": endpoint.authentication_kind},
+        "header_names": endpoint.header_names,
         "ordering": endpoint.ordering,
         "lane_hold_seconds": endpoint.lane_hold_seconds,
         "max_concurrency": endpoint.max_concurrency,

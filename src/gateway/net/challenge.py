@@ -4,7 +4,7 @@ import hmac
 import json
 import secrets
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any, Final
 
@@ -20,7 +20,12 @@ _OK: Final = 200
 
 
 async def challenge(
-    egress: Egress, url: str, signing_secrets: Sequence[str], *, pointer: str
+    egress: Egress,
+    url: str,
+    signing_secrets: Sequence[str],
+    *,
+    pointer: str,
+    own_headers: Mapping[str, str] | None = None,
 ) -> int:
     """Challenge an address and return how many milliseconds its right answer took.
 
@@ -32,20 +37,22 @@ async def challenge(
         url: The address, which has passed `Egress.check_address`.
         signing_secrets: Sign the challenge, as they sign everything else: two while one rotates.
         pointer: The field that a fault is about.
+        own_headers: What whoever answers wants in each call, such as who we are to it.
 
     Raises:
         ChallengeFailedError: There was no answer, or not the right one.
     """
     value = secrets.token_urlsafe(32)
     body = json.dumps({"type": "challenge", "challenge": value}).encode()
-    headers = sign(
+    signature = sign(
         body, webhook_id=ids.new_id(ids.EVENT), at=true_now(), signing_secrets=signing_secrets
     )
+    ours = {"Content-Type": "application/json", "User-Agent": "channel-gateway"}
     started = time.monotonic()
     try:
         answer = await egress.post(
             url,
-            headers=headers | {"Content-Type": "application/json", "User-Agent": "channel-gateway"},
+            headers={**(own_headers or {}), **signature, **ours},
             body=body,
             budget=CHALLENGE_BUDGET,
             # The longest right answer ends at the limit; one byte more shows that it does not.

@@ -4,13 +4,12 @@ Standard Webhooks: the same `webhook-id` on each retry, a new timestamp, a signa
 that is valid. What nobody answered is simply sent again: receivers drop repeats by the id.
 """
 
-import base64
 import json
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Final
 
 import structlog
 
@@ -33,6 +32,7 @@ from gateway.domain.delivery import (
     Throttle,
     printable,
 )
+from gateway.messaging.endpoint_headers import headers_of
 from gateway.messaging.resources import content_on_the_wire, message_resource
 from gateway.net.egress import Egress, EgressAnswer, NoAnswerError, UnreachableError
 from gateway.net.signing import sign
@@ -81,7 +81,7 @@ class ThirdPartyTransport:
             webhook_id=ids.EVENT + attempt.message.id.removeprefix(ids.MESSAGE),
             attempt=attempt,
             secrets=secrets,
-            authentication={},
+            own_headers={},
             seconds=seconds,
         )
 
@@ -101,9 +101,7 @@ class EndpointTransport:
             return Answer(outcome=NotAttempted(NOTHING_TO_SEND), blames_target=False)
         try:
             secrets = endpoint.open_signing_secrets(self._keyring, self._clock.now())
-            authentication = authentication_headers(
-                endpoint.authentication_kind, endpoint.open_authentication(self._keyring)
-            )
+            headers = headers_of(endpoint, self._keyring)
         except UndecryptableError:
             log.error("secret.undecryptable", endpoint_id=endpoint.id)  # noqa: TRY400 - no traceback: it might show the secret
             return Answer(outcome=NotAttempted(UNREADABLE_SECRET), blames_target=False)
@@ -114,7 +112,7 @@ class EndpointTransport:
             webhook_id=event.id,
             attempt=attempt,
             secrets=secrets,
-            authentication=authentication,
+            own_headers=headers,
             seconds=seconds,
             read=_read_answer if _may_be_answered(event) else None,
         )
@@ -128,11 +126,15 @@ async def post(
     webhook_id: str,
     attempt: Attempt,
     secrets: Sequence[str],
-    authentication: Mapping[str, str],
+    own_headers: Mapping[str, str],
     seconds: float,
     read: Callable[[bytes, Answer], Answer] | None = None,
 ) -> Answer:
-    """POST a signed webhook and return what it brought; `read` adds what a 200 says."""
+    """POST a signed webhook and return what it brought.
+
+    `own_headers` are the receiver's own; what we say ourselves they cannot say otherwise. `read`
+    adds what a 200 says.
+    """
     delivery = attempt.delivery
     headers = {
         **sign(body, webhook_id=webhook_id, at=true_now(), signing_secrets=secrets),
@@ -143,7 +145,7 @@ async def post(
     if delivery.traceparent is not None:
         headers["traceparent"] = delivery.traceparent
     ours = {name.lower() for name in headers}
-    extra = {name: value for name, value in authentication.items() if name.lower() not in ours}
+    extra = {name: value for name, value in own_headers.items() if name.lower() not in ours}
     started = time.monotonic()
     answer: EgressAnswer | None = None
     slow = False
@@ -231,20 +233,6 @@ def event_body(attempt: Attempt) -> bytes:
         conversation_id=event.conversation_id,
         enquiry_id=event.enquiry_id,
     )
-
-
-def authentication_headers(kind: str, secret: Mapping[str, Any]) -> dict[str, str]:
-    """Return the header by which an endpoint knows us, if it wants one."""
-    match kind:
-        case "bearer":
-            return {"Authorization": f"Bearer {secret['token']}"}
-        case "basic":
-            pair = f"{secret['username']}:{secret['password']}".encode()
-            return {"Authorization": "Basic " + base64.b64encode(pair).decode()}
-        case "header":
-            return {secret["name"]: secret["value"]}
-        case _:
-            return {}
 
 
 def _may_be_answered(event: PublicEvent) -> bool:

@@ -179,6 +179,9 @@ endpoints = Table(
     Column("channel_ids", ARRAY(ID), nullable=False, server_default="{}"),
     Column("authentication_kind", Text, nullable=False, server_default="none"),
     Column("authentication", LargeBinary),
+    # Encrypted JSON, name to value; the names beside it are there to be shown.
+    Column("headers", LargeBinary),
+    Column("header_names", ARRAY(Text), nullable=False, server_default="{}"),
     Column("ordering", Text, nullable=False, server_default="conversation"),
     Column("lane_hold_seconds", Integer, nullable=False, server_default="900"),
     Column("max_concurrency", Integer, nullable=False, server_default="10"),

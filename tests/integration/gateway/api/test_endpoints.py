@@ -48,6 +48,17 @@ async def test_an_endpoint_is_challenged_and_gets_its_secret_once(api):
             {"authentication": {"kind": "header", "name": "X-A", "value": "a\r\nb"}},
             "/authentication/value",
         ),
+        ({"headers": {"Host": "x"}}, "/headers/Host"),
+        ({"headers": {"authorization": "x"}}, "/headers/authorization"),
+        ({"headers": {"Cookie": "x"}}, "/headers/Cookie"),
+        ({"headers": {"Transfer-Encoding": "x"}}, "/headers/Transfer-Encoding"),
+        ({"headers": {"Content-Type": "x"}}, "/headers/Content-Type"),
+        ({"headers": {"Webhook-Signature": "x"}}, "/headers/Webhook-Signature"),
+        ({"headers": {"X-Forwarded-For": "x"}}, "/headers/X-Forwarded-For"),
+        ({"headers": {"X A": "x"}}, "/headers/X A"),
+        ({"headers": {"X-A": "a\r\nX-B: b"}}, "/headers/X-A"),
+        ({"headers": {"X-A": "a", "x-a": "b"}}, "/headers"),
+        ({"headers": {f"X-{n}": "x" for n in range(11)}}, "/headers"),
         ({"max_concurrency": 0}, "/max_concurrency"),
         ({"channel_ids": ["chn_\u0000"]}, "/channel_ids/0"),
     ],
@@ -73,6 +84,35 @@ async def test_authentication_is_sealed_and_given_anew_as_a_whole(api):
     assert pointers(problem(refused, "validation-failed", 422)) == ["/authentication/kind"]
     changed = await acme.patch(path, {"authentication": None})
     assert changed.json()["authentication"] == {"kind": "none"}
+
+
+async def test_headers_of_its_own_are_sealed_and_changed_one_by_one(api):
+    acme = await api.account()
+    headers = {"X-Tenant": "acme", "X-Old": "correct horse"}
+    token = {"kind": "bearer", "token": "t0"}
+    endpoint = await _endpoint(api, acme, headers=headers, authentication=token)
+    assert endpoint["header_names"] == ["X-Old", "X-Tenant"]
+    # Whoever asks for them in each call asks for them in the challenge.
+    asked = api.hook.requests[-1]
+    assert asked.header("X-Tenant") == "acme"
+    assert asked.header("Authorization") == "Bearer t0"
+    (row,) = await api.rows("SELECT headers FROM endpoints")
+    assert b"horse" not in bytes(row["headers"])
+    path = f"/v1/endpoints/{endpoint['id']}"
+    changed = await acme.patch(path, {"headers": {"X-OLD": None, "x-tenant": "beta", "X-A": "a"}})
+    assert changed.json()["header_names"] == ["X-A", "x-tenant"]
+    renamed = await acme.patch(path, {"name": "renamed"})
+    assert renamed.json()["header_names"] == ["X-A", "x-tenant"]
+    await acme.patch(path, {"url": api.hook.url.replace("/hook", "/moved")})
+    moved = api.hook.requests[-1]
+    assert (moved.header("X-Tenant"), moved.header("X-A")) == ("beta", "a")
+    assert moved.header("Authorization") == "Bearer t0"
+    refused = await acme.patch(path, {"headers": {"Host": "x"}})
+    assert pointers(problem(refused, "validation-failed", 422)) == ["/headers/Host"]
+    refused = await acme.patch(path, {"headers": {f"X-{n}": "x" for n in range(9)}})
+    assert pointers(problem(refused, "validation-failed", 422)) == ["/headers"]
+    emptied = await acme.patch(path, {"headers": None})
+    assert emptied.json()["header_names"] == []
 
 
 async def test_deliveries_wait_while_an_endpoint_is_paused(api):
