@@ -50,6 +50,7 @@ def delivery(target_kind: TargetKind, kind: DeliveryKind, **more: Any) -> Delive
             "held_at": None,
             "deadline_at": NOON + timedelta(hours=1),
             "attempt": 2,
+            "attempts_before": None,
             "first_attempt_at": NOON,
             "epoch": 1,
             "call_started_at": NOON,
