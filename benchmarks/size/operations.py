@@ -8,6 +8,13 @@ from typing import Final
 from benchmarks.size.rows import DAYS, LARGE, Extent
 from gateway.contracts.topics import INBOUND
 from gateway.db import maintenance
+from gateway.db.app_limits import (
+    AppDemand,
+    lock_app_limits,
+    note_demands,
+    rest_app,
+    save_app_limit,
+)
 from gateway.db.channels import find_channels, find_owners, get_channel
 from gateway.db.contacts import get_contact, list_contacts
 from gateway.db.conversation_views import get_conversation, list_conversations
@@ -53,6 +60,7 @@ from gateway.db.messages import (
     list_messages,
 )
 from gateway.db.outbox import NewDelivery, NewEvent
+from gateway.db.paces import TargetPace, get_sending, save_paces
 from gateway.db.parking import (
     count_parked,
     find_drainable,
@@ -82,6 +90,7 @@ from routing.waiting import find_waiting, find_where_some_wait, tell_channel, te
 
 ALL_SHARDS: Final = range(256)
 _PAGE: Final = 51
+_APP: Final = "400500600"
 
 
 @dataclass(frozen=True, slots=True)
@@ -264,6 +273,23 @@ async def _settle(work: UnitOfWork, place: Place) -> None:
         delivery.holds_lane = False
     await save_deliveries(work.connection, held.values())
     await promote_lanes(work.connection, {(each.target_id, each.lane) for each in held.values()})
+
+
+async def _share_app(work: UnitOfWork, place: Place) -> None:
+    limits = await lock_app_limits(work.connection, [_APP])
+    demand = AppDemand(app_id=_APP, account_id=place.account, wanted=3, made=1)
+    await note_demands(
+        work.connection, [demand], process_id="sender-1", app_ids=[_APP], now=place.extent.now
+    )
+    await save_app_limit(work.connection, limits[_APP])
+
+
+async def _keep_paces(work: UnitOfWork, place: Place) -> None:
+    pace = TargetPace(
+        account_id=place.account, target_id=place.channel, usage_percent=11, pace=None
+    )
+    await save_paces(work.connection, [pace], now=work.now)
+    await get_sending(work.connection, place.account, place.channel, now=work.now)
 
 
 async def _look(work: UnitOfWork, _place: Place) -> None:
@@ -580,16 +606,19 @@ def operations() -> Sequence[Operation]:
             "sender", "endpoints", lambda w, _: find_endpoints(w.connection, [_id("ept", 3)])
         ),
         Operation(
-            "sender", "limits", lambda w, p: find_limits(w.connection, [p.channel, _id("ept", 3)])
+            "sender",
+            "limits",
+            lambda w, p: find_limits(w.connection, [p.channel, _id("ept", 3)], now=w.now),
         ),
         Operation(
             "sender",
-            "rest all of an app",
-            lambda w, p: rest_target(
-                w.connection, TargetKind.PAGE, p.channel, until=w.now, wide=True
-            ),
-            touches=100_000,
+            "rest a target",
+            lambda w, p: rest_target(w.connection, TargetKind.PAGE, p.channel, until=w.now),
         ),
+        Operation("sender", "rest an app", lambda w, _: rest_app(w.connection, _APP, until=w.now)),
+        # The demands of all accounts, from each of four senders.
+        Operation("sender", "share an app's limit", _share_app, touches=10_000),
+        Operation("sender", "keep paces", _keep_paces),
         Operation(
             "sender",
             "calls in flight",

@@ -120,6 +120,14 @@ INSERT INTO feed_counters (account_id, next_position)
 SELECT 'acc_' || lpad(n::text, 6, '0'), 3 * {rows} FROM generate_series(0, {accounts} - 1) AS n;
 INSERT INTO partition_owners (topic, partition, epoch, next_offset, caught_up_at, owned)
 SELECT 'gateway.inbound.v1', n, 1, 1, '{now}', true FROM generate_series(0, 63) AS n;
+-- The app is at its limit: every account would like to send more than it may, by four senders.
+INSERT INTO app_limits (app_id, usage_percent, told_at, rate, felt, decided_at)
+VALUES ('400500600', 85, '{now}', 100, 200, '{now}');
+INSERT INTO app_demands (app_id, account_id, process_id, wanted, made, noted_at)
+SELECT '400500600', 'acc_' || lpad(n::text, 6, '0'), 'sender-' || m, 10, 1, '{now}'
+FROM generate_series(0, {accounts} - 1) AS n, generate_series(1, 4) AS m;
+INSERT INTO target_paces (account_id, target_id, usage_percent, decided_at)
+SELECT account_id, id, 10, '{now}' FROM channels;
 UPDATE shards
 SET owner = 'sender-1', epoch = 1, expires_at = '{now}'::timestamptz + interval '1 day';
 """

@@ -60,6 +60,8 @@ class Leases:
         self.safe_now = True
         self._gained: list[Callable[[Mapping[int, int]], None]] = []
         self._losing: list[Callable[[frozenset[int]], Awaitable[None]]] = []
+        self._renewed: list[Callable[[], None]] = []
+        self.process_id = f"process{epoch}"
 
     @property
     def mine(self) -> Mapping[int, int]:
@@ -73,6 +75,13 @@ class Leases:
 
     def on_losing(self, callback: Callable[[frozenset[int]], Awaitable[None]]) -> None:
         self._losing.append(callback)
+
+    def on_renewed(self, callback: Callable[[], None]) -> None:
+        self._renewed.append(callback)
+
+    def renew(self) -> None:
+        for callback in self._renewed:
+            callback()
 
     def gain(self) -> None:
         for callback in self._gained:

@@ -3,12 +3,20 @@
 from typing import Any
 
 from fastapi import Response
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from gateway.api.parts import ApiParts
+from gateway.contracts.moments import rfc3339
 from gateway.contracts.resources import Channel as ChannelResource
-from gateway.contracts.resources import InstagramSource, MessengerSource, ThirdPartySource
+from gateway.contracts.resources import (
+    InstagramSource,
+    MessengerSource,
+    Moment,
+    Resource,
+    ThirdPartySource,
+)
 from gateway.db.channels import Channel, get_channel
+from gateway.db.paces import get_sending
 from gateway.db.unit_of_work import UnitOfWork
 from gateway.domain.channel import ChannelKind, ChannelStatus
 from gateway.errors import ChannelDeletedError, NotFoundError
@@ -37,6 +45,35 @@ class CreatedChannel(ChannelResource):
     )
 
 
+class ChannelSending(Resource):
+    """How fast a channel may send, where its limits were learnt; null where a part is not known."""
+
+    usage_percent: int | None = Field(
+        None, description="How much of the Page's own limit Meta says is used up.", examples=[85]
+    )
+    app_usage_percent: int | None = Field(
+        None, description="How much of the limit that all Pages of the Meta app share."
+    )
+    pace_per_second: float | None = Field(
+        None, description="Calls a second while it is slowed; null while it is not.", examples=[3.5]
+    )
+    rests_until: Moment | None = Field(
+        None, description="Nothing is sent before; null where nothing rests."
+    )
+
+
+class ChannelDetails(ChannelResource):
+    """A channel, and how its sending stands."""
+
+    model_config = ConfigDict(json_schema_serialization_defaults_required=False)
+
+    sending: ChannelSending | None = Field(
+        None,
+        description="Absent where nothing was learnt of its limits within an hour.",
+        exclude_if=lambda value: value is None,
+    )
+
+
 def shown(parts: ApiParts, channel: Channel, response: Response | None = None) -> ChannelResource:
     """Return a channel's public form; its version goes into the answer's header."""
     if response is not None:
@@ -52,6 +89,23 @@ def created_channel(
     resource = _resource(parts, channel)
     resource["source"] |= secrets
     return CreatedChannel.model_validate(resource)
+
+
+async def shown_in_detail(
+    work: UnitOfWork, parts: ApiParts, channel: Channel, response: Response
+) -> ChannelDetails:
+    """Return a channel's public form with how its sending stands."""
+    tag_version(response, channel.version)
+    sending = await get_sending(work.connection, channel.account_id, channel.id, now=work.now)
+    resource = _resource(parts, channel)
+    if sending is not None:
+        resource["sending"] = {
+            "usage_percent": sending.usage_percent,
+            "app_usage_percent": sending.app_usage_percent,
+            "pace_per_second": sending.pace_per_second,
+            "rests_until": sending.rests_until and rfc3339(sending.rests_until),
+        }
+    return ChannelDetails.model_validate(resource)
 
 
 async def existing_channel(

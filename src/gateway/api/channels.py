@@ -7,7 +7,14 @@ from fastapi import Body as FromBody
 
 from gateway.api.channel_bodies import ChannelChanges, NewChannel
 from gateway.api.channel_changes import store_changes
-from gateway.api.channel_resources import CreatedChannel, created_channel, existing_channel, shown
+from gateway.api.channel_resources import (
+    ChannelDetails,
+    CreatedChannel,
+    created_channel,
+    existing_channel,
+    shown,
+    shown_in_detail,
+)
 from gateway.api.channel_settings import changed_columns
 from gateway.api.filters import Search
 from gateway.api.leaving import leave_page
@@ -78,9 +85,13 @@ async def list_all_channels(
 @router.get("/{channel_id}", dependencies=[READ])
 async def read_channel(
     channel_id: str, account_id: AccountId, parts: Parts, work: Work, response: Response
-) -> ChannelResource:
-    """Read a channel; a deleted one is shown as deleted."""
-    return shown(parts, await existing_channel(work, account_id, channel_id), response)
+) -> ChannelDetails:
+    """Read a channel; a deleted one is shown as deleted.
+
+    `sending` says how much of Meta's limits is used up, and how fast messages leave for now.
+    """
+    channel = await existing_channel(work, account_id, channel_id)
+    return await shown_in_detail(work, parts, channel, response)
 
 
 @router.patch("/{channel_id}", dependencies=[WRITE])

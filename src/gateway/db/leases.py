@@ -123,6 +123,7 @@ class ShardLeases:
         self._monotonic = monotonic
         self._gained: list[Gained] = []
         self._losing: list[Losing] = []
+        self._renewed: list[Callable[[], None]] = []
         self._mine: dict[int, int] = {}
         self._draining: set[int] = set()
         self._drained: set[int] = set()
@@ -130,6 +131,11 @@ class ShardLeases:
         self._nudged = asyncio.Event()
         if wakeups is not None:
             wakeups.listen(_TOPIC, lambda _shards: self._nudged.set())
+
+    @property
+    def process_id(self) -> str:
+        """Whose leases these are."""
+        return self._process_id
 
     @property
     def mine(self) -> Mapping[int, int]:
@@ -151,6 +157,10 @@ class ShardLeases:
         callback has returned; one that was lost does not wait.
         """
         self._losing.append(callback)
+
+    def on_renewed(self, callback: Callable[[], None]) -> None:
+        """Call back after each renewal, which must not wait; register before `run`."""
+        self._renewed.append(callback)
 
     async def run(self) -> None:
         """Renew, take and give back until cancelled; databases that go away come back."""
@@ -194,6 +204,8 @@ class ShardLeases:
         if released:
             self._tell_others(released)
         self._apply(renewal, group)
+        for callback in self._renewed:
+            callback()
 
     async def _execute(self, released: Collection[int]) -> _Renewal:
         parameters = {

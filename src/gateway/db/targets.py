@@ -4,12 +4,14 @@ import json
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 
-from sqlalchemy import text
+from sqlalchemy import Row, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.domain.delivery import TargetKind
+from gateway.domain.pacing import Pace
+from gateway.domain.usage import TOLD_FOR
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -17,11 +19,17 @@ class TargetLimits:
     """What limits a target; None: the kind's own limit."""
 
     target_id: str
+    account_id: str
     concurrency: int | None = None
     # Calls a second.
     rate: int | None = None
     rests_until: datetime | None = None
     slow: bool = False
+    # What the process before us learnt of it.
+    pace: Pace | None = None
+    # A Page's Meta app, whose limit accounts share.
+    app_id: str | None = None
+    app_rests_until: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,11 +42,23 @@ class EndpointHealth:
 
 _LIMITS: Final = text(
     """
-    SELECT id AS target_id, max_concurrency AS concurrency, rate_limit AS rate,
-           throttled_until AS rests_until, last_attempt_timed_out AS slow
-    FROM endpoints WHERE id = ANY(:ids)
+    SELECT e.id AS target_id, e.account_id, e.max_concurrency AS concurrency, e.rate_limit AS rate,
+           e.throttled_until AS rests_until, e.last_attempt_timed_out AS slow,
+           NULL AS app_id, NULL AS app_rests_until,
+           p.rate AS pace_rate, p.felt, p.usage_percent, p.decided_at
+    FROM endpoints e
+    LEFT JOIN target_paces p
+      ON p.account_id = e.account_id AND p.target_id = e.id AND p.decided_at > :since
+    WHERE e.id = ANY(:ids)
     UNION ALL
-    SELECT id, NULL, NULL, throttled_until, false FROM channels WHERE id = ANY(:ids)
+    SELECT c.id, c.account_id, NULL, NULL, c.throttled_until, false,
+           c.meta_app_id, a.rests_until,
+           p.rate, p.felt, p.usage_percent, p.decided_at
+    FROM channels c
+    LEFT JOIN target_paces p
+      ON p.account_id = c.account_id AND p.target_id = c.id AND p.decided_at > :since
+    LEFT JOIN app_limits a ON a.app_id = c.meta_app_id
+    WHERE c.id = ANY(:ids)
     """
 )
 
@@ -63,25 +83,14 @@ _REST_ENDPOINT: Final = text(
 _REST_CHANNEL: Final = text(
     "UPDATE channels SET throttled_until = greatest(throttled_until, :until) WHERE id = :id"
 )
-# A limit of the app's is a limit of each of its Pages; rows are locked in one order.
-_REST_APP: Final = text(
-    """
-    WITH locked AS (
-      SELECT id FROM channels
-      WHERE meta_app_id = (SELECT meta_app_id FROM channels WHERE id = :id) AND holds_source
-      ORDER BY id FOR UPDATE)
-    UPDATE channels c SET throttled_until = greatest(c.throttled_until, :until)
-    FROM locked l WHERE c.id = l.id
-    """
-)
 
 
 async def find_limits(
-    connection: AsyncConnection, target_ids: Collection[str]
+    connection: AsyncConnection, target_ids: Collection[str], *, now: datetime
 ) -> list[TargetLimits]:
-    """Return the limits of targets."""
-    rows = await connection.execute(_LIMITS, {"ids": list(target_ids)})
-    return [TargetLimits(**row) for row in rows.mappings()]
+    """Return the limits of targets; what was learnt longer than an hour ago is left out."""
+    rows = await connection.execute(_LIMITS, {"ids": list(target_ids), "since": now - TOLD_FOR})
+    return [_limits(row) for row in rows]
 
 
 async def note_health(
@@ -104,16 +113,30 @@ async def find_failing(
 
 
 async def rest_target(
-    connection: AsyncConnection,
-    kind: TargetKind,
-    target_id: str,
-    *,
-    until: datetime,
-    wide: bool = False,
+    connection: AsyncConnection, kind: TargetKind, target_id: str, *, until: datetime
 ) -> None:
-    """Let a target rest until a moment; `wide`: with it all channels of its Meta app."""
-    if kind is TargetKind.ENDPOINT:
-        statement = _REST_ENDPOINT
-    else:
-        statement = _REST_APP if wide else _REST_CHANNEL
+    """Let a target rest until a moment."""
+    statement = _REST_ENDPOINT if kind is TargetKind.ENDPOINT else _REST_CHANNEL
     await connection.execute(statement, {"id": target_id, "until": until})
+
+
+def _limits(row: Row[Any]) -> TargetLimits:
+    pace = None
+    if row.pace_rate is not None:
+        pace = Pace(
+            rate=row.pace_rate,
+            felt=row.felt,
+            percent=row.usage_percent or 0,
+            decided_at=row.decided_at,
+        )
+    return TargetLimits(
+        target_id=row.target_id,
+        account_id=row.account_id,
+        concurrency=row.concurrency,
+        rate=row.rate,
+        rests_until=row.rests_until,
+        slow=row.slow,
+        pace=pace,
+        app_id=row.app_id,
+        app_rests_until=row.app_rests_until,
+    )

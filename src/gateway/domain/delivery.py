@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import Any, ClassVar, Final, TypeAlias
 
 from gateway.domain.channel import ChannelStatus, StatusReason
+from gateway.domain.usage import Usage
 
 ANSWER_BYTES_KEPT: Final = 1024
 
@@ -165,6 +166,8 @@ class Answer:
         spoken: What an endpoint says to the contact, by its place in the answer.
         note: What is wrong with an answer that counts all the same.
         blames_target: Whether a failure would be the target's; not where the gateway itself failed.
+        usage: How much of the target's limits the platform says is used up.
+        app_usage: How much of the limit of the whole Meta app.
     """
 
     outcome: Outcome
@@ -176,6 +179,8 @@ class Answer:
     spoken: Mapping[int, dict[str, Any]] = field(default_factory=dict)
     note: SendError | None = None
     blames_target: bool = True
+    usage: Usage | None = None
+    app_usage: Usage | None = None
 
 
 def printable(body: bytes, *, secrets: tuple[str, ...] = ()) -> str:

@@ -5,7 +5,6 @@ whether a repeat helps, so calls are judged by code and subcode, then by `is_tra
 status only where these say nothing.
 """
 
-import re
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Final
@@ -32,8 +31,8 @@ from gateway.meta.error_rules import (
 THROTTLE_WAIT: Final = timedelta(seconds=60)
 _SERVER_ERROR: Final = 500
 _TOO_MANY_REQUESTS: Final = 429
-_REGAIN: Final = re.compile(r'"estimated_time_to_regain_access"\s*:\s*"?(\d{1,6})(?!\d)')
-_MAX_USAGE: Final = 16_384
+# Limits of business use cases; those that are not in the table are limits as well.
+_BUSINESS_LIMITS: Final = range(80_000, 80_100)
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,17 +123,6 @@ def is_familiar(fault: GraphFault) -> bool:
     return find_rule(fault.code, fault.subcode) is not None
 
 
-def regain_after(usage: str) -> timedelta | None:
-    """Return when Meta promises to let calls through again; None where it does not say.
-
-    `usage` is the header `X-Business-Use-Case-Usage`: JSON that holds, by business object, lists of
-    `{"call_count", …, "estimated_time_to_regain_access"}`, the last in minutes.
-    """
-    minutes = [int(each) for each in _REGAIN.findall(usage[:_MAX_USAGE])]
-    longest = max(minutes, default=0)
-    return timedelta(minutes=longest) if longest else None
-
-
 def _whole(value: Any) -> int | None:  # noqa: ANN401 - JSON
     if isinstance(value, bool):
         return None
@@ -146,7 +134,7 @@ def _whole(value: Any) -> int | None:  # noqa: ANN401 - JSON
 
 
 def _judge_unfamiliar(fault: GraphFault, http_status: int) -> GraphRule:
-    if http_status == _TOO_MANY_REQUESTS:
+    if http_status == _TOO_MANY_REQUESTS or fault.code in _BUSINESS_LIMITS:
         return UNFAMILIAR_THROTTLE
     if fault.transient or http_status >= _SERVER_ERROR:
         return UNFAMILIAR_RETRY

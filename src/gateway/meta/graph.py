@@ -34,7 +34,7 @@ from gateway.domain.delivery import (
 )
 from gateway.errors import UpstreamFailedError
 from gateway.meta.conversations import THREAD_FIELDS, ThreadMessage, read_messages
-from gateway.meta.errors import GraphFault, classify, is_familiar, parse_fault, regain_after
+from gateway.meta.errors import GraphFault, classify, is_familiar, parse_fault
 from gateway.meta.history import HISTORY_FIELDS, THREADS, HistoryPage, Source, read_history
 from gateway.meta.sending import (
     PageAction,
@@ -44,6 +44,7 @@ from gateway.meta.sending import (
     message_body,
 )
 from gateway.meta.thread_control import ThreadControl, control_body
+from gateway.meta.usage import app_usage, page_usage
 
 # Answers are small; what is longer is cut off, and does not parse then.
 MAX_ANSWER_BYTES: Final = 64 * 1024
@@ -212,6 +213,8 @@ class GraphClient:
                 milliseconds=_since(started),
                 body=printable(answer, secrets=(access.token.get_secret_value(), access.proof)),
                 fault_code=counted_code(_parse(answer)),
+                usage=page_usage(response.headers),
+                app_usage=app_usage(response.headers),
             )
         return Answer(outcome=outcome, milliseconds=_since(started), slow=slow)
 
@@ -265,11 +268,12 @@ def counted_code(document: object) -> str | None:
 
 
 def _judge_fault(fault: GraphFault, status: int, headers: httpx.Headers) -> Outcome:
+    usage = page_usage(headers)
     return classify(
         fault,
         http_status=status,
         retry_after=parse_retry_after(headers.get_list("retry-after"), now=true_now()),
-        regain_after=regain_after(headers.get("x-business-use-case-usage", "")),
+        regain_after=None if usage is None else usage.regain_after,
     )
 
 

@@ -17,6 +17,9 @@ def _id_text(value: object) -> object:
 GraphId = Annotated[str, BeforeValidator(_id_text), Field(pattern=r"^[A-Za-z0-9_.:+=-]{1,255}$")]
 
 
+CallsPerHour = Annotated[int, Field(ge=1, le=1_000_000_000)]
+
+
 class _Body(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
@@ -25,7 +28,8 @@ class PageBody(_Body):
     """A Page. What is left out stays as it is, or takes its default on a new Page.
 
     `access_token` is one more valid token; without one, a new Page gets a random token.
-    `invalidate` ends all tokens so far. `scopes` are the permissions of all its tokens.
+    `invalidate` ends all tokens so far. `scopes` are the permissions of all its tokens. Of more
+    than `calls_per_hour` calls, the usage headers tell in time, and further ones are refused.
     """
 
     page_id: GraphId
@@ -43,6 +47,7 @@ class PageBody(_Body):
     instagram_id: GraphId | None = None
     scopes: list[str] | None = None
     invalidate: Invalidation | None = None
+    calls_per_hour: CallsPerHour | None = None
 
 
 class GrantBody(_Body):
@@ -74,7 +79,10 @@ class PersonBody(_Body):
 
 
 class AppBody(_Body):
-    """A Meta app. What is left out stays, or is made up for a new app."""
+    """A Meta app. What is left out stays, or is made up for a new app.
+
+    `calls_per_hour` is what all its Pages together may make.
+    """
 
     app_id: Annotated[str, BeforeValidator(_id_text), Field(pattern=r"^[0-9]{1,20}$")]
     name: Annotated[str, Field(min_length=1, max_length=200)] | None = None
@@ -82,6 +90,7 @@ class AppBody(_Body):
     verify_token: Annotated[str, Field(min_length=1, max_length=1000)] | None = None
     webhook_url: Annotated[str, Field(pattern=r"^(https?://[^\s]+)?$")] | None = None
     require_appsecret_proof: bool | None = None
+    calls_per_hour: CallsPerHour | None = None
 
 
 class HandshakeBody(_Body):

@@ -33,6 +33,7 @@ _PLAIN_FIELDS: Final = (
     "under_review",
     "messages_allowed",
     "human_agent",
+    "calls_per_hour",
 )
 
 
@@ -98,6 +99,7 @@ class Control:
             app.webhook_url = body.webhook_url
         if body.require_appsecret_proof is not None:
             app.require_appsecret_proof = body.require_appsecret_proof
+        app.calls_per_hour = body.calls_per_hour or app.calls_per_hour
         return AsciiJson(app_view(app))
 
     async def list_apps(self) -> Response:

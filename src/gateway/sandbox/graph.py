@@ -26,11 +26,11 @@ from gateway.sandbox.faults import Fault, Faults
 from gateway.sandbox.journal import Journal, Record, text_headers
 from gateway.sandbox.lies import Answer, struck
 from gateway.sandbox.platform import Platform
-from gateway.sandbox.world import Page
+from gateway.sandbox.usage import CallLimits
+from gateway.sandbox.world import App, Page
 
 NEWEST_VERSION: Final = "v26.0"
 _VERSION: Final = re.compile(r"v[0-9]{1,2}(\.[0-9])?")
-_CALLS_PER_HOUR: Final = 300 * 3600
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +77,7 @@ class Graph:
         self._platform = platform
         self._faults = faults
         self._journal = journal
-        self._usage = _Usage()
+        self._limits = CallLimits(platform.timeline)
 
     def router(self) -> APIRouter:
         """Return the route that takes every Graph path."""
@@ -136,11 +136,13 @@ class Graph:
         return outcome
 
     def _perform(self, operation: Operation, call: Call, page: Page | None) -> Answer:
+        app = self._app_of(call)
         try:
+            self._limits.count(app, page)
             value = operation.run(self._platform, call)
         except GraphError as error:
-            return self._refused(error, page)
-        return Answer(status=200, body=_encoded(value), headers=self._headers(page))
+            return self._refused(error, app, page)
+        return Answer(status=200, body=_encoded(value), headers=self._headers(app, page))
 
     def _operation(self, call: Call, page: Page | None) -> Operation:
         if (root := _ROOTS.get((call.method, "/".join(call.path)))) is not None:
@@ -168,6 +170,12 @@ class Graph:
                 return world.pages.get(token.page_id)
         return world.page_of(call.path[0]) if call.path else None
 
+    def _app_of(self, call: Call) -> App | None:
+        """Return the app whose token a call came with."""
+        world = self._platform.world
+        token = world.tokens.get(call.token) if call.token is not None else None
+        return None if token is None else world.apps.get(token.app_id)
+
     def _fault_answer(self, fault: Fault) -> Answer:
         code = fault.code
         if code is None:
@@ -178,34 +186,23 @@ class Graph:
             status=refused.status, body=refused.body, headers={**refused.headers, **fault.headers}
         )
 
-    def _refused(self, error: GraphError, page: Page | None = None) -> Answer:
+    def _refused(
+        self, error: GraphError, app: App | None = None, page: Page | None = None
+    ) -> Answer:
         return Answer(
             status=error.status,
             body=_encoded(error.body()),
-            headers={**self._headers(page), **error.headers()},
+            headers={**self._headers(app, page), **error.headers()},
         )
 
-    def _headers(self, page: Page | None) -> dict[str, str]:
+    def _headers(self, app: App | None, page: Page | None) -> dict[str, str]:
         headers = {
             "facebook-api-version": NEWEST_VERSION,
             "X-FB-Trace-ID": trace_id(),
             "X-FB-Rev": "1029384756",
             "Cache-Control": "private, no-cache, no-store, must-revalidate",
         }
-        hour = self._platform.timeline.millis() // 3_600_000
-        used = self._usage.percent("", hour)
-        headers["X-App-Usage"] = _text({"call_count": used, "total_cputime": 0, "total_time": 0})
-        if page is not None:
-            usage = {
-                "type": "messenger",
-                "call_count": self._usage.percent(page.page_id, hour),
-                "total_cputime": 0,
-                "total_time": 0,
-                "estimated_time_to_regain_access": 0,
-            }
-            business = page.business_id or page.page_id
-            headers["X-Business-Use-Case-Usage"] = _text({business: [usage]})
-        return headers
+        return headers | self._limits.headers(app, page)
 
 
 @dataclass(slots=True)
@@ -229,22 +226,6 @@ class _Outcome:
         return notes
 
 
-class _Usage:
-    """Calls of this hour, of the app and of each Page, as per cents of 300 calls a second."""
-
-    def __init__(self) -> None:
-        self._hour = 0
-        self._calls: dict[str, int] = {}
-
-    def percent(self, who: str, hour: int) -> int:
-        """Count a call and return the share that is used up."""
-        if hour != self._hour:
-            self._hour = hour
-            self._calls.clear()
-        self._calls[who] = self._calls.get(who, 0) + 1
-        return min(self._calls[who] * 100 // _CALLS_PER_HOUR, 99)
-
-
 _NOTHING: Final = Answer(status=200, body=b"{}", headers={})
 
 
@@ -264,7 +245,3 @@ def _kind_of_read(platform: Platform, page: Page | None, node: str) -> str:
 
 def _encoded(value: Mapping[str, Any]) -> bytes:
     return json.dumps(value, separators=(",", ":")).encode("ascii")
-
-
-def _text(value: Mapping[str, Any]) -> str:
-    return json.dumps(value, separators=(",", ":"))

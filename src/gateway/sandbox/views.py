@@ -16,6 +16,7 @@ def app_view(app: App) -> dict[str, Any]:
         "verify_token": app.verify_token,
         "webhook_url": app.address,
         "require_appsecret_proof": app.require_appsecret_proof,
+        "calls_per_hour": app.calls_per_hour,
     }
 
 
@@ -32,6 +33,7 @@ def page_view(world: World, page: Page) -> dict[str, Any]:
         "under_review": page.under_review,
         "messages_allowed": page.messages_allowed,
         "human_agent": page.human_agent,
+        "calls_per_hour": page.calls_per_hour,
         "business_id": page.business_id,
         "instagram_id": page.instagram_id,
         "refused_fields": list(page.refused_fields),

@@ -39,6 +39,7 @@ class App:
     verify_token: str
     webhook_url: str = ""
     require_appsecret_proof: bool = False
+    calls_per_hour: int | None = None
 
     @property
     def access_token(self) -> str:
@@ -116,6 +117,7 @@ class Page:
     subscriptions: dict[str, tuple[str, ...]] = field(default_factory=dict)
     personas: dict[str, Persona] = field(default_factory=dict)
     comments: dict[str, Comment] = field(default_factory=dict)
+    calls_per_hour: int | None = None
     echoes: EchoMode = "on"
     echoes_held: int = 0
     alerts: list[str] = field(default_factory=list)

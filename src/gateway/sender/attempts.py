@@ -11,6 +11,7 @@ from gateway.db.messages import Message
 from gateway.db.meta_apps import MetaApp
 from gateway.db.sending import PublicEvent, Recipient
 from gateway.domain.delivery import (
+    Accepted,
     Answer,
     NotAttempted,
     NotStarted,
@@ -19,6 +20,7 @@ from gateway.domain.delivery import (
     Unknown,
 )
 from gateway.domain.ramp import CallEnd
+from gateway.domain.usage import Usage
 from gateway.domain.verdict import Disposal
 
 
@@ -70,6 +72,48 @@ class Ended:
         """The conversation to lock, if it carries a message."""
         delivery = self.attempt.delivery
         return None if delivery.message_id is None else delivery.conversation_id
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Told:
+    """What an answer told of limits.
+
+    Attributes:
+        target_id: Whom the call was to.
+        called_at: When it began, by the product's clock.
+        usage: How much of the target's limits is used up, if the platform said so.
+        refused: It was refused because of the target's limit.
+        app_id: The Meta app through which it went.
+        app_usage: How much of the app's limit is used up.
+        app_refused: It was refused because of the app's limit.
+    """
+
+    target_id: str
+    called_at: datetime
+    usage: Usage | None
+    refused: bool
+    app_id: str | None
+    app_usage: Usage | None
+    app_refused: bool
+
+
+def told_by(ended: Ended) -> Told | None:
+    """Return what a call told of limits; None where nothing was understood."""
+    attempt, answer = ended.attempt, ended.answer
+    outcome = answer.outcome
+    refused = isinstance(outcome, Throttle)
+    if not (refused or answer.usage or answer.app_usage or isinstance(outcome, Accepted)):
+        return None
+    wide = isinstance(outcome, Throttle) and outcome.wide
+    return Told(
+        target_id=attempt.delivery.target_id,
+        called_at=attempt.called_at,
+        usage=answer.usage,
+        refused=refused and not wide,
+        app_id=None if attempt.app is None else attempt.app.app_id,
+        app_usage=answer.app_usage,
+        app_refused=wide,
+    )
 
 
 @dataclass(frozen=True, slots=True)

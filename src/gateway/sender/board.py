@@ -54,10 +54,15 @@ class Board:
 
     def settled(self, settled: Settled) -> None:
         """Go on after a settlement."""
-        for delivery_id, end in settled.done:
-            self.end(delivery_id, end=end)
+        now = self.clock.now()
         for target_id, until in settled.rests.items():
             self.lanes.rest(target_id, until=until)
+        for app_id, until in settled.app_rests.items():
+            self.lanes.rest_app(app_id, until=until)
+        for told in settled.told:
+            self.lanes.hear(told, now=now)
+        for delivery_id, end in settled.done:
+            self.end(delivery_id, end=end)
         self.offer(settled.due)
 
     def occupy(self, running: Collection[Delivery]) -> None:

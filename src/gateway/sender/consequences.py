@@ -2,15 +2,17 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 
+from gateway.db.app_limits import rest_app
 from gateway.db.endpoints import change_endpoint, get_endpoint
 from gateway.db.targets import EndpointHealth, find_failing, note_health, rest_target
 from gateway.db.unit_of_work import UnitOfWork
 from gateway.domain.backoff import RETRY_AFTER_CAP
 from gateway.domain.delivery import (
     Accepted,
+    Answer,
     DeliveryKind,
     NotStarted,
     Outcome,
@@ -35,11 +37,12 @@ class Consequences:
     """What was done to targets.
 
     `outcomes` has, by delivery, the outcomes that read differently now; `rests` until when targets
-    are sent nothing.
+    are sent nothing, `app_rests` until when nothing is sent through Meta apps.
     """
 
     outcomes: dict[str, Outcome] = field(default_factory=dict)
     rests: dict[str, datetime] = field(default_factory=dict)
+    app_rests: dict[str, datetime] = field(default_factory=dict)
 
 
 async def apply_to_targets(work: UnitOfWork, results: Sequence[Result]) -> Consequences:
@@ -82,20 +85,36 @@ async def _mark_channels(work: UnitOfWork, ended: Iterable[Ended], done: Consequ
 
 
 async def _rest(work: UnitOfWork, ended: Iterable[Ended], done: Consequences) -> None:
-    wide: dict[str, bool] = {}
     kinds: dict[str, TargetKind] = {}
     for each in ended:
-        outcome, delivery = each.answer.outcome, each.attempt.delivery
-        if isinstance(outcome, Throttle):
-            until = work.now + min(outcome.after, RETRY_AFTER_CAP)
-            target_id = delivery.target_id
-            done.rests[target_id] = max(until, done.rests.get(target_id, until))
-            wide[target_id] = wide.get(target_id, False) or outcome.wide
-            kinds[target_id] = delivery.target_kind
+        delivery, app = each.attempt.delivery, each.attempt.app
+        kinds[delivery.target_id] = delivery.target_kind
+        rest, app_rest = _asked_rests(each.answer)
+        if rest is not None:
+            _put_off(done.rests, delivery.target_id, work.now + rest)
+        if app_rest is not None and app is not None:
+            _put_off(done.app_rests, app.app_id, work.now + app_rest)
     for target_id, until in sorted(done.rests.items()):
-        await rest_target(
-            work.connection, kinds[target_id], target_id, until=until, wide=wide[target_id]
-        )
+        await rest_target(work.connection, kinds[target_id], target_id, until=until)
+    for app_id, until in sorted(done.app_rests.items()):
+        await rest_app(work.connection, app_id, until=until)
+
+
+def _asked_rests(answer: Answer) -> tuple[timedelta | None, timedelta | None]:
+    """Return for how long the target, and the whole Meta app, want nothing."""
+    rest = None if answer.usage is None else answer.usage.rest
+    app_rest = None if answer.app_usage is None else answer.app_usage.rest
+    if isinstance(answer.outcome, Throttle):
+        after = min(answer.outcome.after, RETRY_AFTER_CAP)
+        if answer.outcome.wide:
+            app_rest = max(after, app_rest or after)
+        else:
+            rest = max(after, rest or after)
+    return rest, app_rest
+
+
+def _put_off(rests: dict[str, datetime], key: str, until: datetime) -> None:
+    rests[key] = max(until, rests.get(key, until))
 
 
 async def _judge_endpoints(work: UnitOfWork, ended: Iterable[Ended]) -> None:

@@ -4,22 +4,30 @@ Kept in memory by the process that owns the shards; nothing here waits or speaks
 is not allowed now has a due time, so that no slot is ever spent on waiting.
 """
 
-import heapq
-from collections import Counter, deque
+from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Collection, Iterable, Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Final
 
+from gateway.db.app_limits import AppDemand
 from gateway.db.deliveries import Due
 from gateway.db.lanes import Lane
+from gateway.db.leases import RENEW_SECONDS
+from gateway.db.paces import TargetPace
 from gateway.db.targets import TargetLimits
 from gateway.domain.delivery import TargetKind
 from gateway.domain.ramp import CallEnd
+from gateway.sender.agenda import Agenda
+from gateway.sender.apps import Apps, Portion
+from gateway.sender.attempts import Told
+from gateway.sender.metrics import PACE
 from gateway.sender.targets import Target
 
 SLOW_SHARE: Final = 0.25
 # Targets with nothing to do are forgotten after this; what they learnt is in the database.
 _FORGET_AFTER: Final = timedelta(seconds=60)
+# How often those that wait for their account's share of an app are looked at, at most.
+_SHARE_STEP: Final = timedelta(milliseconds=10)
 
 
 class Lanes:
@@ -33,14 +41,16 @@ class Lanes:
         self._slots = slots
         self._slow_slots = max(1, int(slots * SLOW_SHARE))
         self._concurrency = concurrency
+        self.apps = Apps()
         self._targets: dict[str, Target] = {}
         # Targets in turn: those that are well, and those whose last call hung.
         self._well: deque[Target] = deque()
         self._slow: deque[Target] = deque()
         self._in_turn: set[str] = set()
-        # When targets that may send nothing now come into turn again, each once.
-        self._later: list[tuple[datetime, str]] = []
-        self._later_at: dict[str, datetime] = {}
+        # When targets that may send nothing now come into turn again, and when portions do.
+        self._later = Agenda()
+        # Targets that wait for their account's portion of an app, in turn.
+        self._for_portion: dict[str, deque[Target]] = defaultdict(deque)
         self._more: dict[str, int] = {}
         self._known: dict[str, Due] = {}
         self._busy_lanes: dict[Lane, str] = {}
@@ -57,6 +67,15 @@ class Lanes:
     def waiting(self) -> int:
         """How many deliveries are known and have not left."""
         return len(self._known)
+
+    @property
+    def slowed_targets(self) -> int:
+        """How many targets are called slower for their limit's sake."""
+        return sum(target.pace is not None for target in self._targets.values())
+
+    def resting_targets(self, *, now: datetime) -> int:
+        """Return how many targets with work asked not to be called for now."""
+        return sum(len(target) > 0 and target.rests(now) for target in self._targets.values())
 
     @property
     def slow_targets(self) -> int:
@@ -109,6 +128,10 @@ class Lanes:
             target = self._targets.get(each.target_id)
             if target is not None:
                 target.limit(each, default=self._concurrency[target.kind], now=now)
+                if each.app_id is not None:
+                    target.portion = self.apps.portion(each.app_id, each.account_id)
+                    if each.app_rests_until is not None:
+                        target.rest(each.app_rests_until)
                 self._queue(target, now)
 
     def rest(self, target_id: str, *, until: datetime) -> None:
@@ -116,6 +139,66 @@ class Lanes:
         target = self._targets.get(target_id)
         if target is not None:
             target.rest(until)
+
+    def rest_app(self, app_id: str, *, until: datetime) -> None:
+        """Send nothing through a Meta app before a moment."""
+        for target in self._targets.values():
+            if target.portion is not None and target.portion.app_id == app_id:
+                target.rest(until)
+
+    def hear(self, told: Told, *, now: datetime) -> None:
+        """Take in what a call told of its target's limits and its app's."""
+        target = self._targets.get(told.target_id)
+        changed = target is not None and target.hear(
+            told.usage, refused=told.refused, called_at=told.called_at, now=now
+        )
+        if target is not None and changed and target.pace is not None:
+            PACE.labels(target.kind).observe(target.pace.rate)
+        if told.app_id is not None:
+            self.apps.app(told.app_id).news.hear(
+                told.app_usage, refused=told.app_refused, called_at=told.called_at
+            )
+
+    def share(
+        self, app_id: str, rate: float | None, shares: Mapping[str, float], *, now: datetime
+    ) -> None:
+        """Share a Meta app's limit among accounts; `rate` None: there is enough for all.
+
+        `shares` has, by account, how many calls a second this sender may make for them.
+        """
+        self.apps.share(app_id, rate, shares)
+        for portion in self.apps.portions:
+            if portion.app_id == app_id and self._for_portion.get(portion.key):
+                self._later.note(portion.key, now)
+
+    def demands(self, *, now: datetime) -> list[AppDemand]:
+        """Return what would be sent through Meta apps for each account, were there no limits."""
+        waiting: Counter[str] = Counter()
+        for target in self._targets.values():
+            if target.portion is not None and not target.rests(now):
+                waiting[target.portion.key] += len(target)
+        return [
+            AppDemand(
+                app_id=each.app_id,
+                account_id=each.account_id,
+                wanted=each.meter.rate(now) + waiting[each.key] / RENEW_SECONDS,
+                made=each.meter.rate(now),
+            )
+            for each in self.apps.portions
+        ]
+
+    def paces(self) -> list[TargetPace]:
+        """Return what was learnt of targets' limits."""
+        return [
+            TargetPace(
+                account_id=target.account_id,
+                target_id=target.id,
+                usage_percent=target.usage_percent,
+                pace=target.pace,
+            )
+            for target in self._targets.values()
+            if target.account_id and (target.felt_limit or target.usage_percent is not None)
+        ]
 
     def take(self, *, now: datetime, limit: int, may: Callable[[int], bool]) -> list[Due]:
         """Return what leaves now, one of each target in turn, and count it as in flight.
@@ -179,24 +262,22 @@ class Lanes:
         """Forget targets that have had nothing to do for a while."""
         for target in list(self._targets.values()):
             fresh = target.limits_at is None or target.limits_at > now - _FORGET_AFTER
-            resting = target.rests_until is not None and target.rests_until > now
-            if not (len(target) or target.in_flight or fresh or resting or target.slow):
+            idle = not (len(target) or target.in_flight or target.slow)
+            if idle and not fresh and not target.rests(now):
                 del self._targets[target.id]
+        used = (target.portion for target in self._targets.values())
+        self.apps.keep({each.key for each in used if each is not None} | self._for_portion.keys())
 
     def next_at(self) -> datetime | None:
         """Return when a due time comes that nothing else will announce."""
-        while self._later and self._later_at.get(self._later[0][1]) != self._later[0][0]:
-            heapq.heappop(self._later)
-        return self._later[0][0] if self._later else None
+        return self._later.next_at()
 
     def _recall(self, now: datetime) -> None:
-        while self._later and self._later[0][0] <= now:
-            at, target_id = heapq.heappop(self._later)
-            target = self._targets.get(target_id)
-            if self._later_at.get(target_id) == at:
-                del self._later_at[target_id]
-                if target is not None:
-                    self._queue(target, now)
+        for key in self._later.due(now):
+            if (target := self._targets.get(key)) is not None:
+                self._queue(target, now)
+            elif (portion := self.apps.by_key(key)) is not None:
+                self._release(portion, now)
 
     def _next(self, now: datetime, may: Callable[[int], bool]) -> Due | None:
         """Return the next of the well targets, else of the slow ones while they have slots."""
@@ -224,6 +305,11 @@ class Lanes:
         if at > now:
             self._queue(target, now)
             return None
+        if target.portion is not None and (free_at := target.portion.free_at(now)) > now:
+            self._in_turn.add(target.id)
+            self._for_portion[target.portion.key].append(target)
+            self._later.note(target.portion.key, free_at)
+            return None
         due = target.pop(now)
         lane = (due.target_id, due.lane)
         if lane in self._busy_lanes:
@@ -245,9 +331,20 @@ class Lanes:
         if at <= now:
             self._in_turn.add(target.id)
             (self._slow if target.slow else self._well).append(target)
-        elif at < self._later_at.get(target.id, datetime.max.replace(tzinfo=UTC)):
-            self._later_at[target.id] = at
-            heapq.heappush(self._later, (at, target.id))
+        else:
+            self._later.note(target.id, at)
+
+    def _release(self, portion: Portion, now: datetime) -> None:
+        """Bring those into turn that waited for their account's portion and may call now."""
+        waiting = self._for_portion[portion.key]
+        for _ in range(portion.free(now, len(waiting))):
+            target = waiting.popleft()
+            self._in_turn.discard(target.id)
+            self._queue(target, now)
+        if waiting:
+            self._later.note(portion.key, max(portion.free_at(now), now + _SHARE_STEP))
+        else:
+            del self._for_portion[portion.key]
 
     def _target(self, target_id: str, kind: TargetKind, shard: int) -> Target:
         target = self._targets.get(target_id)

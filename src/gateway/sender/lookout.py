@@ -16,7 +16,14 @@ from gateway.db.unit_of_work import Database
 from gateway.meta.graph import GraphClient
 from gateway.sender import sweeps
 from gateway.sender.board import Board
-from gateway.sender.metrics import IN_FLIGHT, SLOW_TARGETS, UNSETTLED, WAITING
+from gateway.sender.metrics import (
+    IN_FLIGHT,
+    RESTING_TARGETS,
+    SLOW_TARGETS,
+    SLOWED_TARGETS,
+    UNSETTLED,
+    WAITING,
+)
 from gateway.sender.settlement_queue import SettlementQueue
 from gateway.sender.uncertain import end_wait
 
@@ -118,7 +125,7 @@ class Lookout:
             asked = lanes.need_limits(
                 {each.target_id for each in due}, older_than=now - _LIMITS_AGE
             )
-            limits = await find_limits(connection, asked) if asked else []
+            limits = await find_limits(connection, asked, now=now) if asked else []
         self._gained -= gained
         self._board.occupy(running)
         mine = self._board.leases.mine
@@ -145,6 +152,8 @@ class Lookout:
         IN_FLIGHT.set(len(board.lanes.in_flight))
         WAITING.set(board.lanes.waiting)
         SLOW_TARGETS.set(board.lanes.slow_targets)
+        SLOWED_TARGETS.set(board.lanes.slowed_targets)
+        RESTING_TARGETS.set(board.lanes.resting_targets(now=board.clock.now()))
         UNSETTLED.set(len(self._settlements))
 
     async def _end_foreign(self, shards: Collection[int]) -> None:

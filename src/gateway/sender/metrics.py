@@ -50,3 +50,25 @@ ERRAND_LATENESS: Final = Histogram(
     ["kind"],
     buckets=(0.1, 0.5, 1, 2, 5, 15, 60, 300, 1800),
 )
+PACE: Final = Histogram(
+    "gateway_sender_pace_per_second",
+    "Calls a second that targets were slowed or quickened to, by kind of target.",
+    ["target_kind"],
+    buckets=(0.1, 0.3, 1, 3, 10, 30, 100, 300),
+)
+SLOWED_TARGETS: Final = Gauge(
+    "gateway_sender_slowed_targets", "Targets that are called slower for their limit's sake."
+)
+RESTING_TARGETS: Final = Gauge(
+    "gateway_sender_resting_targets", "Targets with work that asked not to be called for now."
+)
+APP_USAGE: Final = Gauge(
+    "gateway_meta_app_usage_percent",
+    "How much of a Meta app's limit is used up, as Meta said last.",
+    ["app_id"],
+)
+APP_PACE: Final = Gauge(
+    "gateway_meta_app_pace_per_second",
+    "Calls a second that all accounts together may make through a Meta app while it is slowed.",
+    ["app_id"],
+)

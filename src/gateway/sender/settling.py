@@ -53,7 +53,16 @@ from gateway.domain.verdict import (
 )
 from gateway.messaging.inline_answers import answer_timer
 from gateway.messaging.transitions import Move, move_messages
-from gateway.sender.attempts import Attempt, Ended, Result, Stopped, Unclaimed, call_end
+from gateway.sender.attempts import (
+    Attempt,
+    Ended,
+    Result,
+    Stopped,
+    Told,
+    Unclaimed,
+    call_end,
+    told_by,
+)
 from gateway.sender.consequences import GONE, apply_to_targets
 from gateway.sender.webhook import event_body
 from gateway.sender.writing import Written, change_row, message_move
@@ -70,12 +79,16 @@ class Settled:
         left: Their conversations were locked by somebody else; to be settled again.
         due: What may leave next: retries, and those that their predecessors let go.
         rests: Until when targets are sent nothing.
+        app_rests: Until when nothing is sent through Meta apps.
+        told: What the answers told of limits.
     """
 
     done: list[tuple[str, CallEnd | None]] = field(default_factory=list)
     left: list[Result] = field(default_factory=list)
     due: list[Due] = field(default_factory=list)
     rests: dict[str, datetime] = field(default_factory=dict)
+    app_rests: dict[str, datetime] = field(default_factory=dict)
+    told: list[Told] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -126,7 +139,9 @@ class Settlement:
         await _write(work, sheet)
         promoted = await promote_lanes(work.connection, sheet.lanes)
         settled.due = [*sheet.due, *promoted]
-        settled.rests = consequences.rests
+        settled.rests, settled.app_rests = consequences.rests, consequences.app_rests
+        ended = (each for each in todo if isinstance(each, Ended))
+        settled.told = [told for each in ended if (told := told_by(each)) is not None]
         return settled
 
     def _settle_ended(

@@ -2,15 +2,21 @@
 
 import heapq
 from collections import deque
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from gateway.db.deliveries import Due
 from gateway.db.targets import TargetLimits
 from gateway.domain.delivery import DeliveryKind, TargetKind
+from gateway.domain.pacing import Pace, Sign, decide_pace
 from gateway.domain.ramp import CallEnd, Ramp
+from gateway.domain.usage import PRESSED_PERCENT, Usage
 from gateway.domain.verdict import OVERDUE
+from gateway.sender.rates import Bucket, Meter
+
+if TYPE_CHECKING:
+    from gateway.sender.apps import Portion
 
 # Meta's own limits of a Page: calls a second, and those with audio or video among them.
 PAGE_RATE: Final = 300
@@ -27,37 +33,6 @@ _LATE: Final = timedelta(seconds=30)
 _MILLISECOND: Final = timedelta(milliseconds=1)
 
 
-@dataclass(slots=True)
-class Bucket:
-    """Lets through so many a second, a tenth of a second's worth at once."""
-
-    rate: float
-    tokens: float = field(init=False)
-    filled_at: datetime | None = None
-
-    def __post_init__(self) -> None:
-        self.tokens = self.capacity
-
-    @property
-    def capacity(self) -> float:
-        """How many may go at once."""
-        return max(1.0, self.rate / 10)
-
-    def free_at(self, now: datetime) -> datetime:
-        """Return when one may go; not later than `now` if one may go now."""
-        if self.filled_at is not None and now > self.filled_at:
-            gained = (now - self.filled_at).total_seconds() * self.rate
-            self.tokens = min(self.capacity, self.tokens + gained)
-        self.filled_at = now
-        if self.tokens >= 1:
-            return now
-        return now + timedelta(seconds=(1 - self.tokens) / self.rate) + _MILLISECOND
-
-    def take(self) -> None:
-        """Let one go."""
-        self.tokens -= 1
-
-
 class Target:
     """The deliveries of one target that are known to be due, and what is in flight.
 
@@ -66,6 +41,8 @@ class Target:
 
     def __init__(self, target_id: str, kind: TargetKind, shard: int, *, concurrency: int) -> None:
         self.id = target_id
+        # Known with its limits.
+        self.account_id = ""
         self.kind = kind
         self.shard = shard
         self.concurrency = concurrency
@@ -80,6 +57,14 @@ class Target:
         # Last come, first served, and only when nothing else is due: they are not kept for long.
         self._actions: deque[Due] = deque()
         page = kind is TargetKind.PAGE
+        # Calls a second: what the platform or the customer says, and what was learnt.
+        self._ceiling: float | None = PAGE_RATE if page else None
+        self.pace: Pace | None = None
+        self.usage_percent: int | None = None
+        self.felt_limit = False
+        # A Page's account shares the limit of its Meta app with other accounts.
+        self.portion: Portion | None = None
+        self._meter = Meter()
         self._bucket = Bucket(PAGE_RATE) if page else None
         self._media = Bucket(PAGE_MEDIA_RATE) if page else None
 
@@ -88,17 +73,19 @@ class Target:
 
     def limit(self, limits: TargetLimits, *, default: int, now: datetime) -> None:
         """Take the limits that the database knows."""
-        self.limits_at = now
+        if self.limits_at is None and self.pace is None and limits.pace is not None:
+            # What the process before us learnt.
+            self.pace, self.felt_limit = limits.pace, True
+        self.limits_at, self.account_id = now, limits.account_id
         self.concurrency = limits.concurrency or default
         if limits.slow and not self.slow and self.in_flight == 0:
             self.slow = True
             self._follow(replace(self._ramp, allowed=1))
         if limits.rests_until is not None:
             self.rest(limits.rests_until)
-        if limits.rate is not None and (self._bucket is None or self._bucket.rate != limits.rate):
-            self._bucket = Bucket(limits.rate)
-        elif limits.rate is None and self.kind is not TargetKind.PAGE:
-            self._bucket = None
+        if self.kind is not TargetKind.PAGE:
+            self._ceiling = limits.rate
+        self._keep_to_rate()
 
     def begin_late(self, first: Due, now: datetime) -> None:
         """Start slowly if the first that is known of its work should have left long ago."""
@@ -108,6 +95,34 @@ class Target:
     def rest(self, until: datetime) -> None:
         """Send nothing before a moment."""
         self.rests_until = max(until, self.rests_until or until)
+
+    def rests(self, now: datetime) -> bool:
+        """Say whether it asked not to be called for now."""
+        return self.rests_until is not None and self.rests_until > now
+
+    def hear(
+        self, usage: Usage | None, *, refused: bool, called_at: datetime, now: datetime
+    ) -> bool:
+        """Take in what a call told of the target's limit; say whether its pace changed."""
+        if usage is not None:
+            self.usage_percent = usage.percent
+        elif self.usage_percent is not None and not refused:
+            # It says so elsewhere; this time it said nothing.
+            return False
+        percent = self.usage_percent or 0
+        if self.pace is None and not refused and percent < PRESSED_PERCENT:
+            return False
+        before = self.pace
+        sign = Sign(
+            percent=percent,
+            refused=refused,
+            calls=self._meter.rate(now),
+            called_at=called_at,
+            resumes_at=max(now, self.rests_until or now),
+        )
+        self.pace, self.felt_limit = decide_pace(before, sign, ceiling=self._ceiling), True
+        self._keep_to_rate()
+        return self.pace != before
 
     def add(self, due: Due) -> None:
         """Take a delivery in."""
@@ -141,11 +156,14 @@ class Target:
             due = heapq.heappop(self._due)[2]
         else:
             due = self._actions.pop()
+        self._meter.count(now)
         for bucket in (self._bucket, self._ramp_bucket):
             if bucket is not None:
-                bucket.take()
+                bucket.take(now)
         if self._media is not None and due.content_type in _MEDIA:
-            self._media.take()
+            self._media.take(now)
+        if self.portion is not None:
+            self.portion.take(now)
         self.in_flight += 1
         return due
 
@@ -178,3 +196,13 @@ class Target:
         if deadline is None:
             return self.rests_until
         return min(self.rests_until, max(now, deadline + OVERDUE + _MILLISECOND))
+
+    def _keep_to_rate(self) -> None:
+        rates = [self._ceiling, None if self.pace is None else self.pace.rate]
+        rate = min((each for each in rates if each is not None), default=None)
+        if rate is None:
+            self._bucket = None
+        elif self._bucket is None:
+            self._bucket = Bucket(rate)
+        elif self._bucket.rate != rate:
+            self._bucket.change(rate)

@@ -27,6 +27,7 @@ from gateway.domain.backoff import RetrySchedule
 from gateway.domain.delivery import TargetKind
 from gateway.meta.graph import GraphClient
 from gateway.points import Point, go_on
+from gateway.sender.app_register import AppRegister
 from gateway.sender.attempts import Attempt, Transport, Unclaimed
 from gateway.sender.board import Board
 from gateway.sender.calling import Caller
@@ -94,11 +95,13 @@ class Sender:
         )
         self._caller = Caller(transports, leases, at=at)
         self._lookout = Lookout(database, self._board, self._settlements, graph)
+        self._register = AppRegister(database, self._board, at=at)
         self._claims = asyncio.Semaphore(_CLAIMS_AT_ONCE)
         self._draining = False
         self._ended = False
         leases.on_gained(self._lookout.gain)
         leases.on_losing(self._lose)
+        leases.on_renewed(self._register.renewed)
 
     def wake(self, shards: Collection[int]) -> None:
         """Look at shards soon; none means everywhere."""
@@ -110,6 +113,7 @@ class Sender:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._settlements.run())
                 group.create_task(self._lookout.run())
+                group.create_task(self._register.run())
                 group.create_task(self._claim_again_and_again(group))
         finally:
             self._ended = True

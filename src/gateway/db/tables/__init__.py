@@ -31,6 +31,7 @@ from gateway.db.tables.conversations import (
 )
 from gateway.db.tables.destinations import bot_versions, bots, departments, teams, turns
 from gateway.db.tables.events import dead_letters, deliveries, delivery_attempts, events, reruns
+from gateway.db.tables.limits import app_demands, app_limits, target_paces
 from gateway.db.tables.logins import facebook_logins, page_tokens
 from gateway.db.tables.reports import enquiry_figures
 from gateway.db.tables.work import (
@@ -50,6 +51,8 @@ __all__ = [
     "accounts",
     "agents",
     "api_keys",
+    "app_demands",
+    "app_limits",
     "audit_entries",
     "bot_versions",
     "bots",
@@ -88,6 +91,7 @@ __all__ = [
     "retention_progress",
     "secret_versions",
     "shards",
+    "target_paces",
     "teams",
     "timeline_entries",
     "timers",

@@ -199,9 +199,9 @@ async def test_an_app_wide_limit_rests_every_page_of_the_app(outbox: Outbox):
         first = await outbox.send(one, "first")
         (await outbox.graph.call()).answer(Throttle(limit, timedelta(minutes=10), wide=True))
         await outbox.until(first, "accepted")
-    resting = await outbox.rows("SELECT throttled_until FROM channels")
+    (resting,) = await outbox.rows("SELECT * FROM app_limits")
     until = outbox.clock.now() + timedelta(minutes=10)
-    assert [row["throttled_until"] for row in resting] == [until, until]
+    assert (resting["app_id"], resting["rests_until"]) == ("app1", until)
     async with outbox.sender(epoch=2):
         await outbox.send(two, "second")
         outbox.advance(timedelta(minutes=11))

@@ -30,7 +30,6 @@ from gateway.meta.errors import (
     classify,
     is_familiar,
     parse_fault,
-    regain_after,
 )
 from gateway.meta.graph import GraphClient, PageAccess
 from gateway.meta.sending import PageMessage
@@ -189,18 +188,6 @@ def test_waits_are_the_longest_that_somebody_asked_for():
     retry = classify(GraphFault(2), http_status=503, retry_after=asked, regain_after=told)
     assert retry.after == told
     assert classify(GraphFault(2), http_status=503).after is None
-
-
-def test_the_usage_header_tells_when_to_come_back():
-    header = (
-        '{"1784": [{"type": "messenger", "call_count": 100, "total_cputime": 25,'
-        ' "total_time": 25, "estimated_time_to_regain_access": 19},'
-        ' {"type": "pages", "estimated_time_to_regain_access": 3}]}'
-    )
-    assert regain_after(header) == timedelta(minutes=19)
-    assert regain_after('{"1": [{"estimated_time_to_regain_access": 0}]}') is None
-    assert regain_after("") is None
-    assert regain_after("garbage" * 10_000) is None
 
 
 @pytest.mark.parametrize(

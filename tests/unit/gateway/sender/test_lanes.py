@@ -17,7 +17,7 @@ from gateway.domain.delivery import DeliveryKind, TargetKind
 from gateway.domain.ramp import CallEnd
 from gateway.domain.verdict import OVERDUE
 from gateway.sender.lanes import Lanes
-from gateway.sender.targets import Bucket
+from gateway.sender.rates import Bucket
 
 NOW = datetime(2026, 3, 2, 12, tzinfo=UTC)
 
@@ -253,7 +253,7 @@ def test_rates_are_due_times():
     plan = lanes(concurrency=1000)
     prove(plan, "t", times=60)
     plan.offer([due(n) for n in range(100)], now=NOW)
-    plan.limit([TargetLimits(target_id="t", concurrency=1000, rate=20)], now=NOW)
+    plan.limit([TargetLimits(account_id="a", target_id="t", concurrency=1000, rate=20)], now=NOW)
     sent, now = 0, NOW
     while now < NOW + timedelta(seconds=3):
         for each in take(plan, now=now):
@@ -328,7 +328,7 @@ def test_a_target_with_more_than_is_known_asks_for_it_in_time():
 def test_idle_targets_are_forgotten_in_time():
     plan = lanes()
     plan.offer([due(1)], now=NOW)
-    plan.limit([TargetLimits(target_id="t")], now=NOW)
+    plan.limit([TargetLimits(account_id="a", target_id="t")], now=NOW)
     plan.ended(take(plan)[0].id, now=NOW, end=CallEnd.WELL)
     plan.tidy(now=NOW)
     assert plan.need_limits(["t"], older_than=NOW - timedelta(seconds=1)) == []
@@ -342,7 +342,7 @@ def test_a_bucket_never_lets_more_through_than_its_rate(rate, pauses):
     for pause in pauses:
         now += timedelta(seconds=pause)
         while bucket.free_at(now) <= now:
-            bucket.take()
+            bucket.take(now)
             passed += 1
     elapsed = (now - NOW).total_seconds()
     assert passed <= elapsed * rate + bucket.capacity + 1
