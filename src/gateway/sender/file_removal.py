@@ -1,5 +1,6 @@
 """Deletes files from the media store, of which nothing tells any more."""
 
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Final
 
@@ -18,8 +19,9 @@ _WAITS: Final = RetrySchedule(
 class FileRemoval:
     """Does errands of the kind `remove_file`."""
 
-    def __init__(self, store: MediaStore) -> None:
-        self._store = store
+    def __init__(self, open_store: Callable[[], MediaStore]) -> None:
+        """Take how the store is opened: a sender that removes nothing needs none."""
+        self._open_store = open_store
 
     def duty(self) -> Duty:
         """Return what the errands' runner has to know."""
@@ -27,5 +29,5 @@ class FileRemoval:
 
     async def run(self, errand: Errand) -> Result:
         """Delete a file; one that is not there is deleted already."""
-        await self._store.delete(errand.data[PATH])
+        await self._open_store().delete(errand.data[PATH])
         return Done()

@@ -58,10 +58,11 @@ async def _compose(parts: RoleParts) -> None:
 def _duties(parts: RoleParts, graph: GraphClient) -> dict[str, Duty]:
     """Return what errands of each kind do."""
     settings = parts.settings
-    store = MediaStore.at(settings.media_url, data_dir=settings.data_dir)
     return {
         BACKFILL: Backfill(parts.database, graph).duty(),
-        REMOVE_FILE: FileRemoval(store).duty(),
+        REMOVE_FILE: FileRemoval(
+            lambda: MediaStore.at(settings.media_url, data_dir=settings.data_dir)
+        ).duty(),
     }
 
 
