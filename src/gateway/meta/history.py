@@ -117,7 +117,8 @@ def _thread(raw: dict[str, Any], ours: set[str]) -> PastThread | None:
     if contact_id is None or updated_at is None:
         return None
     listed = as_list(as_dict(raw.get("messages")).get("data"))
-    messages = [_message(as_dict(each), contact_id) for each in listed]
+    # Newest first; of those in the same second, only that tells the order.
+    messages = [_message(as_dict(each), contact_id) for each in reversed(listed)]
     found = sorted((each for each in messages if each is not None), key=lambda each: each.at)
     return PastThread(contact_id, updated_at, tuple(found))
 

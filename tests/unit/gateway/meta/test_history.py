@@ -2,10 +2,15 @@
 
 from datetime import UTC, datetime, timedelta
 
+import httpx
 import pytest
+from pydantic import SecretStr
 
 from gateway.domain.channel import ChannelKind
+from gateway.meta.graph import GraphClient, PageAccess
 from gateway.meta.history import Source, missed_events, read_history
+from gateway.sandbox.app import create_sandbox
+from gateway.sandbox.settings import SandboxSettings
 
 NOON = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
 SOURCE = Source(kind=ChannelKind.MESSENGER, source_id="104", page_id="104", meta_app_id="31")
@@ -103,3 +108,36 @@ def test_the_next_page_begins_where_meta_says():
     cursors = {"paging": {"cursors": {"after": "abc"}}}
     assert read_history({"data": [thread()], **cursors}, SOURCE).after == "abc"
     assert read_history({"data": [], **cursors}, SOURCE).after is None
+
+
+async def test_the_sandbox_shows_conversations_as_meta_does():
+    sandbox = create_sandbox(SandboxSettings(app_secret=SecretStr("app-secret")))
+    transport = httpx.ASGITransport(app=sandbox)
+    async with httpx.AsyncClient(transport=transport, base_url="https://graph.example") as client:
+        page = {"page_id": "104", "name": "Acme", "access_token": "EAA104"}
+        await client.post("/control/pages", json=page)
+        for person in ("74", "75"):
+            said = {"text": f"Hello from {person}"}
+            await client.post(f"/control/pages/104/visitors/{person}/messages", json=said)
+        token = {"Authorization": "Bearer EAA104"}
+        body = {"recipient": {"id": "74"}, "message": {"text": "Hi"}, "messaging_type": "RESPONSE"}
+        sent = (await client.post("/v26.0/104/messages", json=body, headers=token)).json()
+        access = PageAccess(
+            page_id="104",
+            token=SecretStr("EAA104"),
+            app_secret=SecretStr("app-secret"),
+            version="v26.0",
+        )
+        graph = GraphClient(client, base_url="https://graph.example")
+        budget = timedelta(seconds=5)
+        shown = await graph.read_history(access, SOURCE, after=None, budget=budget)
+        assert shown.after is not None
+        last = await graph.read_history(access, SOURCE, after=shown.after, budget=budget)
+    assert {thread.contact_id for thread in shown.threads} == {"74", "75"}
+    (answered,) = [thread for thread in shown.threads if thread.contact_id == "74"]
+    assert [(each.by_page, each.content["text"]) for each in answered.messages] == [
+        (False, "Hello from 74"),
+        (True, "Hi"),
+    ]
+    assert answered.messages[1].mid == sent["message_id"]
+    assert (last.threads, last.after) == ((), None)
