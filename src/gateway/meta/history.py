@@ -79,12 +79,12 @@ def missed_events(
 
     A contact's message after which the Page's side wrote is marked as answered.
     """
-    last_answer = max((each.at for each in thread.messages if each.by_page), default=None)
-    for message in thread.messages:
+    last_answer = max((n for n, each in enumerate(thread.messages) if each.by_page), default=-1)
+    for place, message in enumerate(thread.messages):
         if message.at < since or message.content is None:
             continue
         data: dict[str, Json] = {"id": message.mid, **message.content, "backfilled": True}
-        if not message.by_page and last_answer is not None and message.at <= last_answer:
+        if not message.by_page and place < last_answer:
             data["answered"] = True
         yield (
             message.mid,

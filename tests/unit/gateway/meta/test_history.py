@@ -49,6 +49,12 @@ def test_both_sides_come_oldest_first():
     assert found[0].occurred_at == NOON - timedelta(minutes=3)
 
 
+def test_a_message_in_the_second_of_an_answer_may_come_after_it():
+    found = events(message("m_2", text="And?"), message("m_1", by="104", text="Yes"))
+    assert [event.data.get("answered", False) for event in found] == [False, False]
+    assert [event.data["text"] for event in found] == ["Yes", "And?"]
+
+
 def test_what_is_too_old_or_not_shown_in_words_is_left_out():
     old, hidden = message(minutes=-60), message("m_2", by=None)
     assert events(old, hidden, since=NOON - timedelta(minutes=30)) == []
