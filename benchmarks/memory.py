@@ -3,7 +3,8 @@
 Each role works through its events as fast as it goes, on core 0: the ingress takes webhooks, the
 routing role empties a topic, the sender sends to a local Graph. Growth is from a third of the way,
 when caches and pools are full, to the end. It takes a quarter of an hour, so it is run by name:
-`make bench ARGS=memory`. MEMORY_EVENTS sets another number, MEMORY_ROLES names some of the roles.
+`make bench ARGS=memory`. MEMORY_EVENTS sets another number, MEMORY_ROLES names some of the roles,
+and MEMORY_BROKER=apache takes Apache Kafka instead of the embedded broker.
 """
 
 import asyncio
@@ -22,7 +23,7 @@ from benchmarks.figures import record
 from benchmarks.ingress import register
 from benchmarks.routing import fill
 from benchmarks.sending import slow_graph
-from benchmarks.stage import OTHER_CORE, Role, mebibytes, stage
+from benchmarks.stage import OTHER_CORE, Role, broker_of, mebibytes, prefix_of, stage
 from benchmarks.targets import Targets
 from benchmarks.town import Town
 
@@ -45,6 +46,7 @@ class _Curve:
 
     def __init__(self, name: str, role: Role, events: int) -> None:
         self._name = name
+        self._prefix = prefix_of("memory", broker_of("memory"))
         self._pid = role.pid
         self._events = events
         self._began = time.monotonic()
@@ -60,9 +62,9 @@ class _Curve:
     def tell(self) -> None:
         """Record the end, and the growth since the warm-up."""
         warm, end = self._around(_WARM), self._around(1.0)
-        record(f"memory.{self._name}.after_{self._events // 3}", warm, "MiB")
-        record(f"memory.{self._name}.after_{self._events}", end, "MiB")
-        record(f"memory.{self._name}.growth_after_warm_up", (end / warm - 1) * 100, "%")
+        record(f"{self._prefix}.{self._name}.after_{self._events // 3}", warm, "MiB")
+        record(f"{self._prefix}.{self._name}.after_{self._events}", end, "MiB")
+        record(f"{self._prefix}.{self._name}.growth_after_warm_up", (end / warm - 1) * 100, "%")
 
     def _around(self, share: float) -> float:
         # Several points, as collections of garbage let it swing a little.
@@ -81,7 +83,7 @@ def main() -> None:
 
 
 async def _ingress(events: int) -> None:
-    async with stage() as here, here.role("api") as role:
+    async with stage(broker=broker_of("memory")) as here, here.role("api") as role:
         targets = Targets(here)
         ours = await register(here, role)
         curve, done = _Curve("api", role, events), 0
@@ -93,7 +95,7 @@ async def _ingress(events: int) -> None:
 
 
 async def _routing(events: int) -> None:
-    async with stage() as here:
+    async with stage(broker=broker_of("memory")) as here:
         town = Town(accounts=4, pages=20, contacts=2_000, events=events)
         await fill(here, town, {})
         async with here.role("routing") as role:
@@ -109,7 +111,7 @@ async def _routing(events: int) -> None:
 
 async def _sender(events: int) -> None:
     async with (
-        stage() as here,
+        stage(broker=broker_of("memory")) as here,
         desk(
             here.database_url,
             here.identity.encryption_keys,

@@ -5,8 +5,9 @@ every inbound event has its effect, and every public event is on Kafka. Traffic 
 says; what was announced is compared with what had to be.
 
 ROUTING_EVENTS says how many events there are, ROUTING_ACCOUNTS over how many accounts they spread,
-ROUTING_PARTITIONS how many partitions the topics have. With ROUTING_STATEMENTS, PostgreSQL's
-dearest statements are printed.
+ROUTING_PARTITIONS how many partitions the topics have. ROUTING_BROKER=apache measures on Apache
+Kafka instead of the embedded broker. With ROUTING_STATEMENTS, PostgreSQL's dearest statements are
+printed.
 """
 
 import asyncio
@@ -20,7 +21,17 @@ import asyncpg
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
 from benchmarks.figures import record
-from benchmarks.stage import OTHER_CORE, Role, Stage, cpu_seconds, peak_mebibytes, pin, stage
+from benchmarks.stage import (
+    OTHER_CORE,
+    Role,
+    Stage,
+    broker_of,
+    cpu_seconds,
+    peak_mebibytes,
+    pin,
+    prefix_of,
+    stage,
+)
 from benchmarks.town import Town
 from gateway.broker.connection import KafkaConnection
 from gateway.broker.partitioning import partition_of
@@ -73,21 +84,23 @@ async def _main() -> None:
         # The role is to be that of the tree in which the benchmark is run.
         "PYTHONPATH": _told("PYTHONPATH", ""),
     }
-    async with stage() as ground:
+    broker = broker_of("routing")
+    prefix = prefix_of("routing", broker)
+    async with stage(broker=broker) as ground:
         if _told("ROUTING_STATEMENTS", ""):
             await _watch_statements(ground)
         await fill(ground, town, environment)
         async with ground.role("routing", environment=environment) as role:
             drained = await _drain(ground, role, events)
-        await _check(ground, town)
+        await _check(ground, town, prefix)
         if _told("ROUTING_STATEMENTS", ""):
             await _statements(ground)
-    record("routing.events_per_second", events / drained.seconds, "1/s")
-    record("routing.cpu_per_event", drained.role_cpu / events * 1e6, "µs")
-    record("routing.database_cpu_per_event", drained.database_cpu / events * 1e6, "µs")
-    record("routing.broker_cpu_per_event", drained.broker_cpu / events * 1e6, "µs")
-    record("routing.memory_peak", drained.memory, "MiB")
-    record("routing.lag_at_the_end", 0, "records")
+    record(f"{prefix}.events_per_second", events / drained.seconds, "1/s")
+    record(f"{prefix}.cpu_per_event", drained.role_cpu / events * 1e6, "µs")
+    record(f"{prefix}.database_cpu_per_event", drained.database_cpu / events * 1e6, "µs")
+    record(f"{prefix}.broker_cpu_per_event", drained.broker_cpu / events * 1e6, "µs")
+    record(f"{prefix}.memory_peak", drained.memory, "MiB")
+    record(f"{prefix}.lag_at_the_end", 0, "records")
 
 
 def _told(name: str, otherwise: str) -> str:
@@ -170,7 +183,7 @@ async def _drain(ground: Stage, role: Role, events: int) -> Drained:
         await connection.close()
 
 
-async def _check(ground: Stage, town: Town) -> None:
+async def _check(ground: Stage, town: Town, prefix: str) -> None:
     """Compare what was announced with what had to be, and with what is on Kafka."""
     connection = await asyncpg.connect(_dsn(ground))
     try:
@@ -185,8 +198,8 @@ async def _check(ground: Stage, town: Town) -> None:
     # The relay may repeat what it published when something failed, and leaves nothing out.
     repeated = on_kafka - sum(announced.values())
     assert repeated >= 0, (on_kafka, announced)
-    record("routing.public_events", on_kafka - repeated, "records")
-    record("routing.public_events_repeated", repeated, "records")
+    record(f"{prefix}.public_events", on_kafka - repeated, "records")
+    record(f"{prefix}.public_events_repeated", repeated, "records")
 
 
 async def _records(ground: Stage, topic: str) -> int:

@@ -43,6 +43,23 @@ _READY_SECONDS: Final = 60.0
 _POLL_SECONDS: Final = 0.05
 
 
+def broker_of(part: str) -> Broker:
+    """Return the broker that a part is measured on: `{PART}_BROKER` says `noida` or `apache`."""
+    name = f"{part.upper()}_BROKER"
+    match os.environ.get(name, "noida"):  # noqa: TID251 - no setting of a role's
+        case "noida":
+            return "noida"
+        case "apache":
+            return "apache"
+        case other:
+            sys.exit(f"{name} is noida or apache, not {other}.")
+
+
+def prefix_of(part: str, broker: Broker) -> str:
+    """Return what the names of a part's figures begin with, so that each broker has its own."""
+    return part if broker == "noida" else f"{part}.apache_kafka"
+
+
 @contextlib.contextmanager
 def pin(core: int) -> Iterator[None]:
     """Let this thread, and every process that it starts in the block, run on one core alone."""
