@@ -8,6 +8,8 @@ is loaded when one of them is run.
 import asyncio
 import json
 from collections.abc import Iterator
+from datetime import UTC, datetime
+from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Annotated, Any, Final
 from urllib.parse import urlencode
 
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     from gateway.db.secrets import KeyRing
 
 _SECONDS: Final = 30.0
+_MOMENTS: Final = ["%Y-%m-%dT%H:%M:%S%z", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d"]
 _PAGE: Final = 200
 
 ApiUrl = Annotated[str, typer.Option(help="Of the gateway; without it, PUBLIC_URL.")]
@@ -122,6 +125,28 @@ def redeliver(
         return
     kind = "deliveries" if name.startswith("dlv_") else "dead-letters"
     _show([_call("POST", f"/v1/{kind}/{name}/redeliver", api_url, key)])
+
+
+@commands.command()
+def replay(
+    since: Annotated[
+        datetime, typer.Option("--from", formats=_MOMENTS, help="Arrived then or later.")
+    ],
+    until: Annotated[datetime, typer.Option("--to", formats=_MOMENTS, help="Arrived earlier.")],
+    *,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only count, change nothing.")] = False,
+) -> None:
+    """Put messages that an older release normalised into this one's words, from the inbound topic.
+
+    Their content alone is changed. Times without an offset are UTC.
+    """
+    (command,) = entry_points(group="gateway.commands", name="replay")
+    begins, ends = (
+        each if each.tzinfo is not None else each.replace(tzinfo=UTC) for each in (since, until)
+    )
+    if ends <= begins:
+        raise typer.BadParameter("It has to be later than --from.", param_hint="--to")
+    command.load()(Settings(), since=begins, until=ends, dry_run=dry_run)
 
 
 @commands.command("rotate-keys")

@@ -92,6 +92,17 @@ _BY_SOURCE: Final = text(
       AND m.source_message_id = r.source_message_id
     """  # noqa: S608 - constant column names
 )
+_BY_ORIGIN: Final = text(
+    f"""
+    SELECT r.n, {_OF_MESSAGE}
+    FROM unnest(CAST(:kinds AS text[]), CAST(:source_ids AS text[]), CAST(:directions AS text[]),
+                CAST(:message_ids AS text[]))
+      WITH ORDINALITY AS r(kind, source_id, direction, message_id, n)
+    JOIN channels c ON c.kind = r.kind AND c.source_id = r.source_id
+    JOIN messages m ON m.channel_id = c.id AND m.direction = r.direction
+      AND m.source_message_id = r.message_id
+    """  # noqa: S608 - constant column names
+)
 _ARRIVED: Final = text(
     f"""
     SELECT {_OF_MESSAGE}
@@ -155,6 +166,24 @@ async def find_by_source(
         },
     )
     return [_of(row) for row in rows]
+
+
+async def find_by_origin(
+    connection: AsyncConnection, origins: Collection[tuple[str, str, str, str]]
+) -> dict[tuple[str, str, str, str], Message]:
+    """Return messages by kind and id of their source, direction, and the source's id of them."""
+    wanted = list(origins)
+    kinds, source_ids, directions, message_ids = zip(*wanted, strict=True)
+    rows = await connection.execute(
+        _BY_ORIGIN,
+        {
+            "kinds": list(kinds),
+            "source_ids": list(source_ids),
+            "directions": list(directions),
+            "message_ids": list(message_ids),
+        },
+    )
+    return {wanted[row[0] - 1]: _of(row[1:]) for row in rows}
 
 
 async def find_arrived(
@@ -293,7 +322,7 @@ def _by_id(rows: Iterable[Row[Any]]) -> dict[str, Message]:
     return {message.id: message for message in found}
 
 
-def _of(row: Row[Any]) -> Message:
+def _of(row: Sequence[Any]) -> Message:
     # By place: SQLAlchemy's mappings look every name up again for every row.
     values: dict[str, Any] = dict(zip(_COLUMNS, row, strict=True))
     values["direction"] = Direction(values["direction"])
