@@ -86,6 +86,11 @@ class Run:
                 await asyncio.sleep(_LOOK_SECONDS)
         return times[0] - after
 
+    async def served(self, when: str, after: float) -> dict[str, float]:
+        """Wait until a webhook was taken and an event told; return how long each took."""
+        taken = await self.first("answered", after)
+        return {f"taken_{when}": taken, f"told_{when}": await self.first("heard", after)}
+
 
 @asynccontextmanager
 async def people_write(stage: Stage, plan: Plan) -> AsyncIterator[Run]:
@@ -133,9 +138,7 @@ async def test_brokers_that_die_in_turn_lose_double_and_reorder_nothing(
         for number in nodes.numbers:
             run.ledger.note("blow", blow="kill", role="broker", pid=number, in_flight=[])
             await nodes.kill(number)
-            struck = time.time() + 0.5
-            figures[f"taken_after_kill_{number}"] = await run.first("answered", struck)
-            figures[f"told_after_kill_{number}"] = await run.first("heard", struck)
+            figures |= await run.served(f"after_kill_{number}", time.time() + 0.5)
             await nodes.until_whole()
         for number in (1, 2):
             run.ledger.note("blow", blow="kill", role="broker", pid=number, in_flight=[])
@@ -147,9 +150,7 @@ async def test_brokers_that_die_in_turn_lose_double_and_reorder_nothing(
         await asyncio.sleep(3)
         assert run.times("answered", dark) == []
         await nodes.start(1, 2)
-        back = time.time()
-        figures["taken_after_return"] = await run.first("answered", back)
-        figures["told_after_return"] = await run.first("heard", back)
+        figures |= await run.served("after_return", time.time())
         await nodes.until_whole()
     assert max(figures.values()) < _RECOVERY_SECONDS, figures
     verdict = await check(run.ledger, run.deployment, name="brokers-killed-in-turn")

@@ -104,7 +104,7 @@ class Writing:
             {
                 "acknowledged": sum(self.acknowledged.values()),
                 "refused": sum(self.attempts.values()) - sum(self.acknowledged.values()),
-                **dict.fromkeys(("lost", "doubled", "inverted"), 0),
+                **dict.fromkeys(("lost", "doubled", "inversions"), 0),
                 **{figure: round(value, 1) for figure, value in figures.items()},
             },
         )
@@ -138,57 +138,67 @@ async def read_all(run, *handlers):
         await handlers[-1].changed.wait_for(lambda: seen() >= acknowledged)
 
 
-async def test_with_two_of_three_down_nothing_is_acknowledged_that_is_lost(nodes):
-    handler = Handler()
+@asynccontextmanager
+async def written_and_read(nodes, handler):
+    """Let a producer write and a consumer read meanwhile, and in the end until all was read."""
     kafka = Kafka(nodes.address)
-    producer, consumer = kafka.producer(), kafka.consumer(handler, topic=TOPIC)
-    async with running(producer, consumer):
+    producer = kafka.producer()
+    async with running(producer, kafka.consumer(handler, topic=TOPIC)):
         async with writing(producer) as run:
             await run.until_answered(time.monotonic())
-            await nodes.kill(1, 2)
-            # What was on two brokers when they died is acknowledged by now.
-            await asyncio.sleep(1)
-            dark = len(run.answered_at)
-            began = time.monotonic()
-            with pytest.raises(NotDurableError) as refusal:
-                await producer.produce_all([new(b"other", b"0")])
-            assert time.monotonic() - began < _PRODUCE_SECONDS + 1.5
-            assert refusal.value.retry_after is not None
-            await asyncio.sleep(12)
-            assert len(run.answered_at) == dark
-            await nodes.start(1, 2)
-            back = time.monotonic()
-            answered = await run.until_answered(back) - back
-            handled = len(handler.values())
-            await handler.until(lambda: len(handler.values()) > handled)
-            effect = time.monotonic() - back
-            assert answered < _RECOVERY_SECONDS
-            assert effect < _RECOVERY_SECONDS
+            yield run
         await read_all(run, handler)
-    run.require_all_at(
-        handler, "two of three down", acknowledged_after=answered, first_effect=effect
-    )
+
+
+async def first_signs(run, handler, since, *, after=0.0):
+    """Return how long the first acknowledgement and the first effect took.
+
+    Those of the first `after` seconds do not count: they may be of what was under way.
+    """
+    acknowledged = await run.until_answered(since + after) - since
+    handled = len(handler.values())
+    await handler.until(lambda: len(handler.values()) > handled)
+    seconds = {"acknowledged_after": acknowledged, "first_effect": time.monotonic() - since}
+    assert max(seconds.values()) < _RECOVERY_SECONDS
+    return seconds
+
+
+async def every_key_served(run, since):
+    """Return how long it took until each key went on, whoever leads its partition now."""
+    aim = {key: count + 5 for key, count in run.acknowledged.items()}
+    await run.until(lambda: all(run.acknowledged[key] >= aim[key] for key in aim))
+    served = time.monotonic() - since
+    assert served < _RECOVERY_SECONDS
+    return {"acknowledged_after": served}
+
+
+async def test_with_two_of_three_down_nothing_is_acknowledged_that_is_lost(nodes):
+    handler = Handler()
+    async with written_and_read(nodes, handler) as run:
+        await nodes.kill(1, 2)
+        # What was on two brokers when they died is acknowledged by now.
+        await asyncio.sleep(1)
+        dark = len(run.answered_at)
+        began = time.monotonic()
+        with pytest.raises(NotDurableError) as refusal:
+            await run.producer.produce_all([new(b"other", b"0")])
+        assert time.monotonic() - began < _PRODUCE_SECONDS + 1.5
+        assert refusal.value.retry_after is not None
+        await asyncio.sleep(12)
+        assert len(run.answered_at) == dark
+        await nodes.start(1, 2)
+        seconds = await first_signs(run, handler, time.monotonic())
+    run.require_all_at(handler, "two of three down", **seconds)
 
 
 async def test_all_three_down_and_back_need_no_restart_of_ours(nodes):
     handler = Handler()
-    kafka = Kafka(nodes.address)
-    producer, consumer = kafka.producer(), kafka.consumer(handler, topic=TOPIC)
-    async with running(producer, consumer):
-        async with writing(producer) as run:
-            await run.until_answered(time.monotonic())
-            await nodes.kill(*nodes.numbers)
-            await asyncio.sleep(5)
-            await nodes.start(*nodes.numbers)
-            back = time.monotonic()
-            answered = await run.until_answered(back) - back
-            handled = len(handler.values())
-            await handler.until(lambda: len(handler.values()) > handled)
-            effect = time.monotonic() - back
-            assert answered < _RECOVERY_SECONDS
-            assert effect < _RECOVERY_SECONDS
-        await read_all(run, handler)
-    run.require_all_at(handler, "all three down", acknowledged_after=answered, first_effect=effect)
+    async with written_and_read(nodes, handler) as run:
+        await nodes.kill(*nodes.numbers)
+        await asyncio.sleep(5)
+        await nodes.start(*nodes.numbers)
+        seconds = await first_signs(run, handler, time.monotonic())
+    run.require_all_at(handler, "all three down", **seconds)
 
 
 async def test_a_group_goes_on_when_the_leader_that_coordinates_it_is_killed(nodes):
@@ -201,9 +211,7 @@ async def test_a_group_goes_on_when_the_leader_that_coordinates_it_is_killed(nod
             await first.until(lambda: first.values() != [])
             await nodes.kill(await nodes.coordinator("group"))
             struck = time.monotonic()
-            acknowledged = await run.until_answered(struck + 0.5) - struck
-            handled = len(first.values())
-            await first.until(lambda: len(first.values()) > handled)
+            seconds = await first_signs(run, first, struck, after=0.5)
             # Its successor knows the group, and lets another member in.
             async with (
                 running(kafka.consumer(second, topic=TOPIC)),
@@ -219,31 +227,20 @@ async def test_a_group_goes_on_when_the_leader_that_coordinates_it_is_killed(nod
             both.handled[partition] += records
     for records in both.handled.values():
         records.sort(key=lambda record: record.offset)
-    run.require_all_at(
-        both, "coordinator killed", acknowledged_after=acknowledged, effect_after=joined
-    )
+    run.require_all_at(both, "coordinator killed", **seconds, joined_after=joined)
 
 
 async def test_a_frozen_broker_costs_seconds_and_does_no_harm_when_it_thaws(nodes):
     handler = Handler()
-    kafka = Kafka(nodes.address)
-    producer, consumer = kafka.producer(), kafka.consumer(handler, topic=TOPIC)
-    async with running(producer, consumer):
-        async with writing(producer) as run:
-            await run.until_answered(time.monotonic())
-            number = (await nodes.leaders(TOPIC))[0]
-            async with nodes.frozen(number):
-                struck = time.monotonic()
-                # Of the partitions that it led, too: the others took over.
-                aim = {key: count + 5 for key, count in run.acknowledged.items()}
-                await run.until(lambda: all(run.acknowledged[key] >= aim[key] for key in aim))
-                served = time.monotonic() - struck
-                assert served < _RECOVERY_SECONDS
-            thawed = time.monotonic()
-            await run.until_answered(thawed + 2)
-            await nodes.until_whole()
-        await read_all(run, handler)
-    run.require_all_at(handler, "one frozen", acknowledged_after=served)
+    async with written_and_read(nodes, handler) as run:
+        number = (await nodes.leaders(TOPIC))[0]
+        async with nodes.frozen(number):
+            # Of the partitions that it led, too: the others took over.
+            seconds = await every_key_served(run, time.monotonic())
+        thawed = time.monotonic()
+        await run.until_answered(thawed + 2)
+        await nodes.until_whole()
+    run.require_all_at(handler, "one frozen", **seconds)
 
 
 async def test_a_log_whose_beginning_was_deleted_raises_the_alarm(nodes):
@@ -301,28 +298,20 @@ async def small_disk(nodes, number, megabytes):
 
 async def test_a_broker_whose_disk_is_full_costs_seconds_and_comes_back(nodes):
     handler = Handler()
-    kafka = Kafka(nodes.address)
-    producer, consumer = kafka.producer(), kafka.consumer(handler, topic=TOPIC)
-    async with running(producer, consumer):
-        async with writing(producer) as run:
-            await run.until_answered(time.monotonic())
-            number = (await nodes.leaders(TOPIC))[0]
-            await nodes.end(number)
-            async with small_disk(nodes, number, 512) as data:
-                await nodes.start(number)
-                await nodes.until_whole()
-                ballast = data / "ballast"
-                free = shutil.disk_usage(data).free
-                assert await command("fallocate", "-l", str(free - 65_536), str(ballast)) == (0, "")
-                # A broker that cannot write to the only disk it has ends itself.
-                await nodes.at_servers(nodes[number].wait())
-                died = time.monotonic()
-                aim = {key: count + 5 for key, count in run.acknowledged.items()}
-                await run.until(lambda: all(run.acknowledged[key] >= aim[key] for key in aim))
-                served = time.monotonic() - died
-                ballast.unlink()
-            # Its data is where there is room again.
+    async with written_and_read(nodes, handler) as run:
+        number = (await nodes.leaders(TOPIC))[0]
+        await nodes.end(number)
+        async with small_disk(nodes, number, 512) as data:
             await nodes.start(number)
             await nodes.until_whole()
-        await read_all(run, handler)
-    run.require_all_at(handler, "disk full", acknowledged_after=served)
+            ballast = data / "ballast"
+            free = shutil.disk_usage(data).free
+            assert await command("fallocate", "-l", str(free - 65_536), str(ballast)) == (0, "")
+            # A broker that cannot write to the only disk it has ends itself.
+            await nodes.at_servers(nodes[number].wait())
+            seconds = await every_key_served(run, time.monotonic())
+            ballast.unlink()
+        # Its data is where there is room again.
+        await nodes.start(number)
+        await nodes.until_whole()
+    run.require_all_at(handler, "disk full", **seconds)
