@@ -13,7 +13,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -183,6 +183,7 @@ class Stage:
         mortal: Whether plans and wrong clocks work; else the roles are just what is shipped.
         settings: Of the roles, beside those that are needed to run here.
         kafka: A broker that runs already; without it there is one of our own.
+        way: Gives the address by which the roles reach the database at an address.
     """
 
     directory: Path
@@ -193,6 +194,7 @@ class Stage:
     mortal: bool = True
     settings: Mapping[str, str] = field(default_factory=dict)
     kafka: str = ""
+    way: Callable[[str], str] = str
     processes: dict[str, Kept] = field(default_factory=dict)
     postgres: Server[Postgres] = field(init=False)
     broker: Server[Noida] | None = None
@@ -369,7 +371,7 @@ class Stage:
             "PATH": environment().get("PATH", os.defpath),
             "PYTHONPATH": os.pathsep.join((str(_ROOT), str(_ROOT / "src"))),
             "ENVIRONMENT": "development",
-            "DATABASE_URL": database_url,
+            "DATABASE_URL": self.way(database_url),
             "KAFKA_BOOTSTRAP_SERVERS": self.kafka,
             "KAFKA_PARTITIONS": str(self.partitions),
             "KAFKA_REPLICATION": "1",
