@@ -37,13 +37,13 @@ _LATEST = """
 
 
 @pytest.mark.timeout(400)
-@pytest.mark.parametrize("accounts", [1, 10])
-async def test_each_fires_once_whoever_dies(three_routers: Stage, accounts: int) -> None:
+async def test_each_fires_once_whoever_dies(three_routers: Stage) -> None:
     async with three_routers.gateway() as gateway:
         run = Run("timers-at-once", Deployment.of(gateway.description), Ledger())
         dsn = run.deployment.postgres_dsn
         begins = SystemClock().now() + AHEAD
-        expiring = Expiring(accounts=accounts, offers=OFFERS, begins=begins, seconds=SECONDS)
+        # Of one account, whose row all of them wait for.
+        expiring = Expiring(accounts=1, offers=OFFERS, begins=begins, seconds=SECONDS)
         await expiring.write(dsn)
         times = int((AHEAD.total_seconds() + SECONDS) // KILL_EVERY)
         await three_routers.kill_in_turn(
