@@ -245,6 +245,7 @@ async def _application(database_url: str) -> AsyncIterator[httpx.AsyncClient]:
             routing_rules=unused,
             routing_changes=unused,
             inbound_partition=unused,
+            endpoint_retry_seconds=(4, 56),
         ),
         routers=(routing_api.router,),
     )

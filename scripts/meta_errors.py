@@ -18,7 +18,7 @@ _HEAD: Final = """\
 
 What the gateway makes of an error that Meta answers to a message. A message that failed says it in
 `error.code`, as `meta-<code>` or `meta-<code>-<subcode>`; `GET /problems/<that>` says the same as
-this page.
+this page. [Retries](retries.md) says when and how long messages are tried again.
 
 - **retry**: tried again, until the message's deadline unless the table has a number of attempts.
 - **throttle**: tried again when Meta lets calls through, and no earlier. The Page rests until then;

@@ -4,6 +4,7 @@ The resources' own functions write it, so that an example has every field that t
 """
 
 from dataclasses import replace
+from datetime import datetime
 from typing import Any, Final
 
 from scripts.published import cast
@@ -74,9 +75,17 @@ def _channel(
     }
 
 
-def _endpoint(status: str, reason: str | None = None) -> Told:
-    changed = replace(cast.ENDPOINT, status=status, status_reason=reason)
-    return {"endpoint": endpoint_resource(changed)}
+def _endpoint(
+    status: str,
+    reason: str | None = None,
+    *,
+    failing_since: datetime | None = None,
+    more: Told | None = None,
+) -> Told:
+    changed = replace(
+        cast.ENDPOINT, status=status, status_reason=reason, failing_since=failing_since
+    )
+    return {"endpoint": endpoint_resource(changed), **(more or {})}
 
 
 _OF_MESSAGES: Final[dict[str, Told]] = {
@@ -189,6 +198,21 @@ _OF_ACCOUNTS: Final[dict[str, Told]] = {
     "gateway.endpoint.tested.v1": _endpoint("active"),
     "gateway.endpoint.paused.v1": _endpoint("paused"),
     "gateway.endpoint.resumed.v1": _endpoint("active"),
+    "gateway.endpoint.failing.v1": _endpoint(
+        "active",
+        failing_since=cast.at(-90_000),
+        more={
+            "failing_since": rfc3339(cast.at(-90_000)),
+            "disabled_from": rfc3339(cast.at(342_000)),
+            "error": {
+                "code": "upstream-failed",
+                "detail": "The webhook answered 500.",
+                "retryable": True,
+                "remedy": "See that the webhook answers 2xx within ten seconds. It is tried again "
+                "by itself.",
+            },
+        },
+    ),
     "gateway.endpoint.disabled.v1": _endpoint("disabled", "failing"),
 }
 TOLD: Final = _OF_MESSAGES | _OF_CONVERSATIONS | _OF_ENQUIRIES | _OF_ACCOUNTS

@@ -23,7 +23,7 @@ from gateway.contracts.outgoing_webhooks import (
     MessageTaken,
 )
 from gateway.contracts.webhooks import MESSAGE_SEND
-from gateway.domain.verdict import FAILING_LIMIT
+from gateway.domain.endpoint_health import FAILING_LIMIT
 from gateway.settings import Settings
 
 _ABOUT: Final = """\
@@ -40,8 +40,9 @@ endpoint may ask for a bearer token, basic authentication or a header of its own
 tried again, each try a little earlier or later than this after the one before:
 %(schedule)s.
 `webhook-id` stays the same: drop what you have seen. After the last try the delivery is a dead
-letter. 410 disables an endpoint at once, %(limit)s days of nothing but failures do it too; what
-is disabled is kept, and leaves in order when the endpoint is resumed.
+letter. 410 disables an endpoint at once, %(limit)s days of nothing but failures do it too, and
+after one of them `gateway.endpoint.failing.v1` warns of it; what is disabled is kept, and leaves in
+order when the endpoint is resumed. `Retry-After` is heeded: until then nothing is sent.
 
 **Order**: events of a conversation come one after another, unless the endpoint is set otherwise or
 one of them has failed for longer than `lane_hold_seconds`.

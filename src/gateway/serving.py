@@ -140,6 +140,7 @@ def _api_parts(parts: RoleParts, topics: Topics) -> ApiParts:
         routing_rules=RoutingRules(),
         routing_changes=RoutingChanges(),
         inbound_partition=_InboundPartition(topics),
+        endpoint_retry_seconds=settings.endpoint_retry_seconds,
     )
 
 

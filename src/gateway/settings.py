@@ -9,6 +9,9 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+# A wait between two attempts; more than ten days is a slip of the keyboard.
+_Seconds = Annotated[int, Field(ge=1, le=864_000)]
+
 
 class Settings(BaseSettings):
     """The configuration of one process."""
@@ -152,9 +155,9 @@ class Settings(BaseSettings):
         description="Egress proxy for customers' addresses, `http://user:password@host:port`; "
         "Graph is called without it.",
     )
-    endpoint_retry_seconds: Annotated[tuple[int, ...], NoDecode] = Field(
-        default=(5, 60, 300, 1800, 7200, 18000, 43200, 86400, 115200),
-        description="Waits between the attempts of an endpoint's delivery, ± 20 %.",
+    endpoint_retry_seconds: Annotated[tuple[_Seconds, ...], NoDecode] = Field(
+        default=(4, 56, 240, 1500, 5400, 14400, 36000, 86400, 115200),
+        description="Waits between the attempts of an endpoint's delivery, ± 20 %; 72 h in all.",
     )
 
     # Media

@@ -27,10 +27,11 @@ from gateway.db.sending import Recipient
 from gateway.db.unit_of_work import UnitOfWork
 from gateway.db.wakeups import Wakeups
 from gateway.domain.channel import ChannelStatus, StatusReason
+from gateway.domain.delivery import SendError
 from gateway.domain.ids import event_id
 from gateway.domain.message import MessageStatus
 from gateway.messaging.channel_health import mark_channel
-from gateway.messaging.endpoint_events import announce_endpoint
+from gateway.messaging.endpoint_events import announce_endpoint, announce_failing
 from gateway.messaging.settlement import resend_message
 from gateway.messaging.transitions import mark_message, move_message
 from gateway.sender.attempts import Attempt
@@ -88,6 +89,7 @@ OF_TARGETS = {
     "gateway.channel.degraded.v1",
     "gateway.channel.disconnected.v1",
     "gateway.endpoint.disabled.v1",
+    "gateway.endpoint.failing.v1",
 }
 # Tested where the REST API is.
 OF_SETTINGS = {
@@ -205,6 +207,12 @@ class TestWhatIsAnnounced:
                 await mark_channel(work, channel, status, reason)
             endpoint = await get_endpoint(work.connection, at.account, endpoint_id)
             assert endpoint is not None
+            announce_failing(
+                work,
+                endpoint,
+                since=people.at(-90_000),
+                error=SendError("upstream-failed", "It answered 500.", "See to it."),
+            )
             announce_endpoint(work, endpoint, "disabled")
         assert await checked_types(at.engine) == OF_TARGETS
 

@@ -57,6 +57,7 @@ async def rest_desk(database_url: str, **options: int) -> AsyncIterator[Rest]:
                 routing_rules=RoutingRules(),
                 routing_changes=RoutingChanges(),
                 inbound_partition=unused,
+                endpoint_retry_seconds=(4, 56),
             ),
             routers=(routing_api.router,),
         )

@@ -61,6 +61,7 @@ async def _serve(database_url: str, directory: str) -> None:
                 routing_rules=RoutingRules(),
                 routing_changes=RoutingChanges(),
                 inbound_partition=_partition,
+                endpoint_retry_seconds=(4, 56),
             ),
             routers=(routing_api.router,),
             media=MediaStore.at("", data_dir=directory),

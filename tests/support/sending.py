@@ -44,11 +44,12 @@ from gateway.points import Point, go_on
 from gateway.sender.attempts import Attempt, Transport
 from gateway.sender.claiming import Budgets
 from gateway.sender.worker import Sender, SenderPlan
+from gateway.settings import Settings
 
 SIGNING_SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 PAGE_TOKEN = "EAApagetoken0123456789"
 APP_SECRET = "app-secret-0123456789"
-SCHEDULE = endpoint_schedule((5, 60, 300, 1800, 7200, 18000, 43200, 86400, 115200))
+SCHEDULE = endpoint_schedule(Settings.model_fields["endpoint_retry_seconds"].default)
 SECONDS = 10.0
 
 

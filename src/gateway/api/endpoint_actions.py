@@ -11,7 +11,7 @@ from gateway.api.parts import Parts
 from gateway.api.rotation import RotatedSigningSecret, Rotation
 from gateway.contracts.resources import Endpoint as EndpointResource
 from gateway.db.delivery_views import find_delivery_of_event, list_deliveries
-from gateway.db.endpoints import Endpoint, change_endpoint
+from gateway.db.endpoints import HEALTHY, Endpoint, change_endpoint
 from gateway.db.outbox import NewEvent
 from gateway.errors import IllegalTransitionError
 from gateway.http.pagination import Paging
@@ -55,8 +55,7 @@ async def resume_endpoint(
         now=work.now,
         status="active",
         status_reason=None,
-        failing_since=None,
-        last_attempt_timed_out=False,
+        **HEALTHY,
     )
     announce_endpoint(work, endpoint, "resumed")
     await release_target(work, endpoint_id)

@@ -13,8 +13,10 @@ from gateway.api.connecting import challenge_address
 from gateway.api.endpoint_bodies import Authentication, EndpointChanges, NewEndpoint, OwnHeaders
 from gateway.api.filters import Search
 from gateway.api.parts import Parts
+from gateway.api.retry_schedule import RetryScheduleResource, retry_schedule
 from gateway.contracts.resources import Endpoint as EndpointResource
 from gateway.db.endpoints import (
+    HEALTHY,
     Endpoint,
     change_endpoint,
     get_endpoint,
@@ -115,6 +117,12 @@ async def list_all_endpoints(
     return Page(data=[_resource(endpoint) for endpoint in shown], next_cursor=cursor)
 
 
+@router.get("/retry-schedule", dependencies=[READ])
+async def read_retry_schedule(_account_id: AccountId, parts: Parts) -> RetryScheduleResource:
+    """Read when a delivery that fails is tried again, and when a failing endpoint is disabled."""
+    return retry_schedule(parts.endpoint_retry_seconds)
+
+
 @router.get("/{endpoint_id}", dependencies=[READ])
 async def read_endpoint(
     endpoint_id: str, account_id: AccountId, work: Work, response: Response
@@ -148,6 +156,9 @@ async def change_endpoint_settings(
     endpoint = await existing_endpoint(work, account_id, endpoint_id, lock=True)
     if_match.check(endpoint.version)
     columns = body.apply_to(_changes_of(endpoint)).model_dump(exclude=_SEALED)
+    if columns["url"] != endpoint.url:
+        # What the old address did says nothing about the new one.
+        columns |= HEALTHY
     if authentication is not None:
         columns |= _authentication_columns(work.keyring, endpoint_id, authentication)
     if "headers" in body.changes:

@@ -15,6 +15,8 @@ from gateway.meta.error_rules import RULES, UNFAMILIAR, find_rule
 
 _META: Final = re.compile(r"meta-(?P<code>[0-9]{1,18})(?:-(?P<subcode>[0-9]{1,18}))?")
 
+_GIVEN_UP: Final = "A message fails by it when no try got through before the message's deadline."
+
 OWN_REASONS: Final = (
     ProblemType(
         "cancelled",
@@ -60,6 +62,6 @@ def _of_meta(code: int, subcode: int | None, rule: GraphRule) -> ProblemType:
         f"meta-{code}" if subcode is None else f"meta-{code}-{subcode}",
         502,
         f"Meta's error {numbers}",
-        rule.detail,
+        f"{rule.detail} {_GIVEN_UP}" if rule.retried else rule.detail,
         rule.remedy,
     )

@@ -1,5 +1,6 @@
 """What the resources work with, put together by the composition root; at `app.state.api`."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -33,6 +34,7 @@ class ApiParts:
     routing_rules: RoutingRules
     routing_changes: RoutingChanges
     inbound_partition: PartitionOf
+    endpoint_retry_seconds: Sequence[int]
     login_settings: LoginSettings = LoginSettings()
 
 

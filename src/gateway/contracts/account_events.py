@@ -1,9 +1,11 @@
 """What the public events beside conversations tell: of contacts, channels and endpoints."""
 
+from typing import Any
+
 from pydantic import Field
 
 from gateway.contracts.event_values import Fact
-from gateway.contracts.resources import Channel, Contact, Endpoint
+from gateway.contracts.resources import Channel, Contact, Endpoint, Moment
 
 
 class AboutContact(Fact):
@@ -104,5 +106,20 @@ class EndpointResumed(AboutEndpoint):
     """An endpoint takes deliveries again, those that were kept first."""
 
 
+class EndpointFailing(AboutEndpoint):
+    """An endpoint has done nothing but fail for a day; after five days it is disabled."""
+
+    failing_since: Moment
+    disabled_from: Moment = Field(
+        description="From then on one more failure disables it, if none of its deliveries got "
+        "through and at least ten attempts failed."
+    )
+    error: dict[str, Any] = Field(description="Of the latest attempt, as attempts show it.")
+
+
 class EndpointDisabled(AboutEndpoint):
-    """An endpoint failed for days or said that it is gone; its deliveries are kept."""
+    """An endpoint failed for days, asked to be left alone or is gone; its deliveries are kept.
+
+    `status_reason` of the endpoint: `failing`, `retry_after` (it asked for more than five days
+    without a call) or `gone` (it answered 410).
+    """

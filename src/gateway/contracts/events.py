@@ -102,6 +102,7 @@ _OF_ACCOUNTS: Final[dict[str, type[Fact]]] = {
     "gateway.endpoint.tested.v1": account.EndpointTested,
     "gateway.endpoint.paused.v1": account.EndpointPaused,
     "gateway.endpoint.resumed.v1": account.EndpointResumed,
+    "gateway.endpoint.failing.v1": account.EndpointFailing,
     "gateway.endpoint.disabled.v1": account.EndpointDisabled,
 }
 

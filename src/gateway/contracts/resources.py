@@ -302,5 +302,11 @@ class Endpoint(Resource):
     rate_limit: int | None = Field(None, description="Deliveries a second; null for no limit.")
     status: Literal["active", "paused", "disabled"]
     status_reason: str | None = None
+    failing_since: Moment | None = Field(
+        None, description="Since when every attempt failed; null where the last one went well."
+    )
+    throttled_until: Moment | None = Field(
+        None, description="It asked by `Retry-After` not to be called before; may be past."
+    )
     created_at: Moment
     version: int

@@ -39,6 +39,8 @@ class Endpoint:
     version: int
     created_at: datetime
     deleted_at: datetime | None
+    failing_since: datetime | None = None
+    throttled_until: datetime | None = None
 
     def secret_row(self, column: str) -> str:
         """Return the associated data of one of its secrets."""
@@ -78,6 +80,16 @@ class Endpoint:
         opened: dict[str, str] = json.loads(plain)
         return opened
 
+
+# The columns of an endpoint of which nothing bad is known.
+HEALTHY: Final[dict[str, Any]] = {
+    "failing_since": None,
+    "failures": 0,
+    "last_failed_at": None,
+    "failing_told_at": None,
+    "last_attempt_timed_out": False,
+    "throttled_until": None,
+}
 
 _SELECT: Final = select(*(endpoints.c[field.name] for field in fields(Endpoint)))
 _LIVE: Final = endpoints.c.deleted_at.is_(None)

@@ -3,15 +3,19 @@
 import json
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 from sqlalchemy import Row, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.domain.delivery import TargetKind
+from gateway.domain.endpoint_health import LEAST_FAILURES, SILENCE, Failing
 from gateway.domain.pacing import Pace
 from gateway.domain.usage import TOLD_FOR
+
+# How often it is written down that an endpoint fails still.
+_NOTED_EACH: Final = timedelta(hours=1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +42,7 @@ class EndpointHealth:
 
     succeeded: bool
     timed_out: bool
+    failures: int = 0
 
 
 _LIMITS: Final = text(
@@ -62,20 +67,37 @@ _LIMITS: Final = text(
     """
 )
 
-# Rows that stay as they are are not written.
+# Rows that stay as they are are not written, nor are failures that change nothing any more.
 _NOTE_HEALTH: Final = text(
     """
+    WITH told AS (
+      SELECT e.account_id, e.id, r.succeeded, r.timed_out, r.failures,
+             e.failing_since IS NULL OR e.last_failed_at < :forgotten AS begins
+      FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS r(id text, succeeded boolean,
+                                                         timed_out boolean, failures integer)
+      JOIN endpoints e ON e.id = r.id
+      WHERE e.last_attempt_timed_out <> r.timed_out OR (e.failing_since IS NULL) <> r.succeeded
+        OR (NOT r.succeeded AND (e.failures < :enough OR e.last_failed_at < :noted_before)))
     UPDATE endpoints e
-    SET failing_since = CASE WHEN r.succeeded THEN NULL ELSE coalesce(e.failing_since, :now) END,
-        last_attempt_timed_out = r.timed_out
-    FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS r(id text, succeeded boolean,
-                                                       timed_out boolean)
-    WHERE e.id = r.id AND (e.last_attempt_timed_out <> r.timed_out
-                           OR (e.failing_since IS NULL) <> r.succeeded)
+    SET failing_since = CASE WHEN t.succeeded THEN NULL WHEN t.begins THEN :now
+                             ELSE e.failing_since END,
+        failures = CASE WHEN t.succeeded THEN 0 WHEN t.begins THEN t.failures
+                        ELSE e.failures + t.failures END,
+        last_failed_at = CASE WHEN t.succeeded THEN NULL ELSE CAST(:now AS timestamptz) END,
+        failing_told_at = CASE WHEN t.succeeded OR t.begins THEN NULL ELSE e.failing_told_at END,
+        last_attempt_timed_out = t.timed_out
+    FROM told t WHERE e.account_id = t.account_id AND e.id = t.id
     """
 )
 
-_FAILING: Final = text("SELECT id FROM endpoints WHERE id = ANY(:ids) AND failing_since <= :since")
+_FAILING: Final = text(
+    """
+    SELECT id, failing_since, failures, failing_told_at FROM endpoints
+    WHERE id = ANY(:ids) AND failing_since IS NOT NULL
+    """
+)
+
+_NOTE_TOLD: Final = text("UPDATE endpoints SET failing_told_at = :now WHERE id = :id")
 
 _REST_ENDPOINT: Final = text(
     "UPDATE endpoints SET throttled_until = greatest(throttled_until, :until) WHERE id = :id"
@@ -98,18 +120,42 @@ async def note_health(
 ) -> None:
     """Note how attempts at endpoints went, by endpoint."""
     rows = [
-        {"id": endpoint_id, "succeeded": each.succeeded, "timed_out": each.timed_out}
+        {
+            "id": endpoint_id,
+            "succeeded": each.succeeded,
+            "timed_out": each.timed_out,
+            "failures": each.failures,
+        }
         for endpoint_id, each in sorted(health.items())
     ]
-    await connection.execute(_NOTE_HEALTH, {"rows": json.dumps(rows), "now": now})
+    await connection.execute(
+        _NOTE_HEALTH,
+        {
+            "rows": json.dumps(rows),
+            "now": now,
+            "forgotten": now - SILENCE,
+            "noted_before": now - _NOTED_EACH,
+            "enough": LEAST_FAILURES,
+        },
+    )
 
 
 async def find_failing(
-    connection: AsyncConnection, endpoint_ids: Collection[str], *, since: datetime
-) -> list[str]:
-    """Return those endpoints that did nothing but fail since a moment or longer."""
-    rows = await connection.execute(_FAILING, {"ids": list(endpoint_ids), "since": since})
-    return sorted(rows.scalars())
+    connection: AsyncConnection, endpoint_ids: Collection[str]
+) -> dict[str, Failing]:
+    """Return, of those endpoints that did nothing but fail of late, since when and how often."""
+    rows = await connection.execute(_FAILING, {"ids": list(endpoint_ids)})
+    return {
+        row.id: Failing(
+            since=row.failing_since, failures=row.failures, told=row.failing_told_at is not None
+        )
+        for row in rows
+    }
+
+
+async def note_told(connection: AsyncConnection, endpoint_id: str, *, now: datetime) -> None:
+    """Note that it was told of an endpoint that it fails."""
+    await connection.execute(_NOTE_TOLD, {"id": endpoint_id, "now": now})
 
 
 async def rest_target(

@@ -8,9 +8,12 @@ from email.utils import parsedate_to_datetime
 from typing import Final
 
 JITTER: Final = 0.2
-# A peer cannot park a delivery for longer than this.
-RETRY_AFTER_CAP: Final = timedelta(hours=24)
+# Nobody is tried for longer than this without a word: an endpoint that asks for more is disabled,
+# and then called no earlier than its owner says; of others, no more is believed.
+RETRY_AFTER_LIMIT: Final = timedelta(days=5)
+# What more digits come to: too long to be believed, and short enough to reckon with.
 _MAX_DIGITS: Final = 9
+LONGEST_ASKED: Final = timedelta(seconds=10**_MAX_DIGITS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +31,7 @@ class RetrySchedule:
     ) -> timedelta | None:
         """Return the wait after a failed attempt (1 is the first), or None when none is left.
 
-        It is never shorter than what the peer asked for, up to 24 hours. The first wait is never
+        It is never shorter than what the peer asked for, up to five days. The first wait is never
         longer than the schedule says.
         """
         if attempt <= len(self.waits):
@@ -41,7 +44,7 @@ class RetrySchedule:
         wait *= chance.uniform(1 - JITTER, longest)
         if retry_after is None:
             return wait
-        return max(wait, min(retry_after, RETRY_AFTER_CAP))
+        return max(wait, min(retry_after, RETRY_AFTER_LIMIT))
 
 
 def endpoint_schedule(seconds: Sequence[int]) -> RetrySchedule:
@@ -66,8 +69,7 @@ def parse_retry_after(values: Sequence[str], *, now: datetime) -> timedelta | No
 
 def _parse_one(value: str, now: datetime) -> timedelta | None:
     if value.isascii() and value.isdigit():
-        # More digits than that are centuries.
-        return timedelta(seconds=int(value)) if len(value) <= _MAX_DIGITS else RETRY_AFTER_CAP
+        return timedelta(seconds=int(value)) if len(value) <= _MAX_DIGITS else LONGEST_ASKED
     try:
         moment = parsedate_to_datetime(value)
         if moment.tzinfo is None:

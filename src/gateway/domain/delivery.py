@@ -1,7 +1,7 @@
 """Deliveries: their states, and what an attempt at one came to."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from enum import StrEnum
 from typing import Any, ClassVar, Final, TypeAlias
@@ -10,6 +10,8 @@ from gateway.domain.channel import ChannelStatus, StatusReason
 from gateway.domain.usage import Usage
 
 ANSWER_BYTES_KEPT: Final = 1024
+# What remedies say of a failure after which there is another try.
+TRIED_AGAIN: Final = "It is tried again by itself."
 
 
 class DeliveryStatus(StrEnum):
@@ -50,6 +52,16 @@ class SendError:
     detail: str
     remedy: str
     retryable: bool = False
+
+    def given_up(self, attempts: int) -> "SendError":
+        """Return the error as the last word on what was tried so often and is tried no more."""
+        times = "once" if attempts == 1 else f"{attempts} times"
+        rest = self.remedy.replace(TRIED_AGAIN, "").strip()
+        return replace(
+            self,
+            detail=f"{self.detail} It was tried {times}.",
+            remedy=" ".join(filter(None, ("Send it again if it still makes sense.", rest))),
+        )
 
     def as_document(self) -> dict[str, object]:
         """Return the error as messages and attempts show it."""

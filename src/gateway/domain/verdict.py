@@ -27,8 +27,6 @@ from gateway.domain.message import MessageStatus
 ECHO_WAIT: Final = timedelta(seconds=30)
 # Typing, seen and reactions mean nothing later.
 ACTION_LIFE: Final = timedelta(seconds=10)
-# An endpoint that did nothing but fail for so long is disabled.
-FAILING_LIMIT: Final = timedelta(days=5)
 # The last try is due at the deadline itself and starts a moment later; what is later is overdue.
 OVERDUE: Final = timedelta(seconds=5)
 
@@ -142,7 +140,8 @@ EMPTIED: Final = SendError(
 )
 TOO_LATE: Final = SendError(
     "upstream-failed",
-    "The message could not be sent before its deadline.",
+    "The message could not be sent before its deadline: nothing could leave for a while, or too "
+    "much was waiting before it.",
     "Send the message again if it still makes sense.",
     retryable=True,
 )
@@ -275,13 +274,13 @@ def _message_again(
 ) -> Verdict:
     tries = outcome.tries if isinstance(outcome, Retry) else None
     if wait is None or (tries is not None and attempt >= tries):
-        return Failed(outcome.error)
+        return Failed(outcome.error.given_up(attempt))
     earliest = now + (_asked(outcome) or timedelta())
     closes, deadline = patience.window_closes_at, patience.deadline_at
     if closes is not None and max(earliest, now) > closes:
         return Failed(WINDOW_CLOSED)
     if deadline is not None and (earliest > deadline or now >= deadline):
-        return Failed(outcome.error)
+        return Failed(outcome.error.given_up(attempt))
     # The last try is at the deadline and not before it.
     at = now + wait if deadline is None else max(earliest, min(now + wait, deadline))
     return RetryDue(at, outcome.error)

@@ -8,6 +8,7 @@ from typing import Final
 
 from gateway.domain.channel import ChannelStatus, StatusReason
 from gateway.domain.conversation import WINDOW_CLOSED_SENTENCE
+from gateway.domain.delivery import TRIED_AGAIN
 from gateway.meta.error_classes import GraphClass, GraphRule
 
 _PERMISSIONS: Final = range(200, 300)
@@ -32,14 +33,13 @@ def find_rule(code: int, subcode: int | None = None) -> GraphRule | None:
     return RULES.get((200 if code in _PERMISSIONS else code, None))
 
 
-_TRY_LATER: Final = "It is tried again by itself."
 _RECONNECT: Final = "Re-authenticate the channel; its messages wait and then leave in order."
 _ASK_CONTACT: Final = "Wait until the contact writes again."
 _CHECK_MESSAGE: Final = "Correct the message and send it again."
-_RAISE_LIMIT: Final = "It is tried again once Meta lets calls through; spread the sending out."
+_RAISE_LIMIT: Final = f"{TRIED_AGAIN} Spread the sending out."
 
 
-def _retry(detail: str, *, tries: int | None = None, remedy: str = _TRY_LATER) -> GraphRule:
+def _retry(detail: str, *, tries: int | None = None, remedy: str = TRIED_AGAIN) -> GraphRule:
     return GraphRule(GraphClass.RETRY, detail, remedy, tries=tries)
 
 
@@ -87,8 +87,7 @@ RULES: Final[Mapping[tuple[int, int | None], GraphRule]] = {
     ),
     (2, None): _retry(
         "Meta's service was unavailable for a moment.",
-        remedy="It is tried again by itself; if it fails for good, the contact may have blocked "
-        "the Page.",
+        remedy=f"{TRIED_AGAIN} If it fails for good, the contact may have blocked the Page.",
     ),
     (2, 2018344): _permanent(
         "The terms of the inbox labels have not been accepted.",

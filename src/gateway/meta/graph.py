@@ -23,6 +23,7 @@ from gateway.clock import true_now
 from gateway.domain.backoff import parse_retry_after
 from gateway.domain.channel import ChannelKind
 from gateway.domain.delivery import (
+    TRIED_AGAIN,
     Accepted,
     Answer,
     NotAttempted,
@@ -60,7 +61,7 @@ _OK: Final = range(200, 300)
 _UNREACHABLE: Final = SendError(
     "upstream-failed",
     "Meta could not be reached.",
-    "It is tried again by itself.",
+    TRIED_AGAIN,
     retryable=True,
 )
 _NO_ANSWER: Final = SendError(

@@ -190,7 +190,8 @@ async def _name_last_errors(work: UnitOfWork, stopped: list[Stopped]) -> None:
         return
     for delivery_id, error in (await find_last_errors(work.connection, list(late))).items():
         place = late[delivery_id]
-        stopped[place] = Stopped(stopped[place].due, Failed(SendError(**error)))
+        due = stopped[place].due
+        stopped[place] = Stopped(due, Failed(SendError(**error).given_up(due.attempt)))
 
 
 async def _start_messages(work: UnitOfWork, claimed: Collection[Delivery], scene: _Scene) -> None:

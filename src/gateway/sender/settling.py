@@ -52,6 +52,7 @@ from gateway.domain.verdict import (
     settle_message,
 )
 from gateway.messaging.inline_answers import answer_timer
+from gateway.messaging.settlement import hold_target
 from gateway.messaging.transitions import Move, move_messages
 from gateway.sender.attempts import (
     Attempt,
@@ -63,7 +64,8 @@ from gateway.sender.attempts import (
     call_end,
     told_by,
 )
-from gateway.sender.consequences import GONE, apply_to_targets
+from gateway.sender.consequences import apply_to_targets
+from gateway.sender.endpoint_health import GONE
 from gateway.sender.webhook import event_body
 from gateway.sender.writing import Written, change_row, message_move
 
@@ -137,6 +139,8 @@ class Settlement:
                 _apply(work, row, verdict, message, conversation, sheet, None)
             settled.done.append((each.delivery_id, call_end(each)))
         await _write(work, sheet)
+        for target_id in sorted(consequences.disabled):
+            await hold_target(work, target_id)
         promoted = await promote_lanes(work.connection, sheet.lanes)
         settled.due = [*sheet.due, *promoted]
         settled.rests, settled.app_rests = consequences.rests, consequences.app_rests

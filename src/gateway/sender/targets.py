@@ -51,6 +51,7 @@ class Target:
         self.slow = False
         self.in_flight = 0
         self.rests_until: datetime | None = None
+        self._rest_known = False
         # When it was asked last what limits it.
         self.limits_at: datetime | None = None
         self._due: list[tuple[datetime, int, Due]] = []
@@ -81,11 +82,18 @@ class Target:
         if limits.slow and not self.slow and self.in_flight == 0:
             self.slow = True
             self._follow(replace(self._ramp, allowed=1))
-        if limits.rests_until is not None:
-            self.rest(limits.rests_until)
+        self._take_rest(limits.rests_until)
         if self.kind is not TargetKind.PAGE:
             self._ceiling = limits.rate
         self._keep_to_rate()
+
+    def _take_rest(self, until: datetime | None) -> None:
+        """Take the rest that the database knows; what its owner has ended there ends here."""
+        if until is not None:
+            self.rest(until)
+        elif self._rest_known:
+            self.rests_until = None
+        self._rest_known = until is not None
 
     def begin_late(self, first: Due, now: datetime) -> None:
         """Start slowly if the first that is known of its work should have left long ago."""

@@ -22,6 +22,7 @@ from gateway.db.sending import PublicEvent
 from gateway.domain import ids
 from gateway.domain.backoff import parse_retry_after
 from gateway.domain.delivery import (
+    TRIED_AGAIN,
     Accepted,
     Answer,
     NotAttempted,
@@ -51,7 +52,7 @@ _THROTTLES: Final = frozenset({429, 502, 503, 504})
 _MAX_MESSAGE_ID: Final = 255
 _GONE_REMEDY: Final = "The webhook wants nothing more (410); give it a new address."
 _ANSWER_REMEDY: Final = "Answer with contents as `POST …/messages` takes them; these were left out."
-_REMEDY: Final = "See that the webhook answers 2xx within ten seconds; it is tried again by itself."
+_REMEDY: Final = f"See that the webhook answers 2xx within ten seconds. {TRIED_AGAIN}"
 
 
 class ThirdPartyTransport:

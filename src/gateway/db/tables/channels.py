@@ -191,8 +191,12 @@ endpoints = Table(
     Column("signing_secret", LargeBinary, nullable=False),
     Column("previous_signing_secret", LargeBinary),
     moment("previous_signing_secret_expires_at", nullable=True),
-    # Health: since when nothing but failures, and how the last attempt ended.
+    # Health: since when nothing but failures, how many and when the latest that was noted, when
+    # they were told of, and how the last attempt ended.
     moment("failing_since", nullable=True),
+    Column("failures", Integer, nullable=False, server_default="0"),
+    moment("last_failed_at", nullable=True),
+    moment("failing_told_at", nullable=True),
     Column("last_attempt_timed_out", Boolean, nullable=False, server_default=text("false")),
     # It asked not to be called until then.
     moment("throttled_until", nullable=True),

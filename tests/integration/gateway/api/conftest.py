@@ -85,6 +85,7 @@ async def api(database, settings, clock, graph, egress, receiver, tmp_path) -> A
             routing_rules=rules,
             routing_changes=changes,
             inbound_partition=_partition,
+            endpoint_retry_seconds=(4, 56),
         ),
         routers=(routing_api.router,),
         media=MediaStore.at("", data_dir=str(tmp_path)),

@@ -133,6 +133,32 @@ async def test_deliveries_wait_while_an_endpoint_is_paused(api):
     assert all(row["due_at"] is not None for row in rows)
 
 
+async def test_a_new_address_begins_with_a_clean_sheet(api, clock):
+    acme = await api.account()
+    endpoint = await _endpoint(api, acme)
+    path = f"/v1/endpoints/{endpoint['id']}"
+    await api.rows(
+        "UPDATE endpoints SET failing_since = :now, failures = 9, last_failed_at = :now,"
+        " failing_told_at = :now, throttled_until = :now, last_attempt_timed_out = true"
+        " RETURNING id",
+        now=clock.now(),
+    )
+    seen = (await acme.patch(path, {"name": "Desk"})).json()
+    assert seen["failing_since"] == seen["throttled_until"] is not None
+    moved = api.hook.url.replace("/hook", "/moved")
+    seen = (await acme.patch(path, {"url": moved})).json()
+    assert (seen["url"], seen["failing_since"], seen["throttled_until"]) == (moved, None, None)
+    (row,) = await api.rows("SELECT failures, failing_told_at, last_failed_at FROM endpoints")
+    assert dict(row) == {"failures": 0, "failing_told_at": None, "last_failed_at": None}
+
+
+async def test_the_retry_schedule_can_be_read(api):
+    acme = await api.account()
+    schedule = (await acme.get("/v1/endpoints/retry-schedule")).json()
+    assert [each["after_seconds"] for each in schedule["attempts"]] == [0, 4, 60]
+    assert (schedule["total_seconds"], schedule["disabled_after_seconds"]) == (60, 432_000)
+
+
 async def test_the_secret_rotates_with_an_overlap(api):
     acme = await api.account()
     endpoint = await _endpoint(api, acme)

@@ -7,6 +7,7 @@ import pytest
 from sqlalchemy import text
 from tests.support.sending import Outbox
 
+from gateway.contracts.moments import rfc3339
 from gateway.db.outbox import NewEvent
 from gateway.domain.backoff import endpoint_schedule
 from gateway.domain.delivery import (
@@ -18,6 +19,7 @@ from gateway.domain.delivery import (
     SendError,
     Throttle,
 )
+from gateway.domain.endpoint_health import LEAST_FAILURES
 from gateway.messaging.redelivery import Asker, redeliver_many
 from gateway.messaging.settlement import drop_target, hold_target, release_target
 
@@ -52,7 +54,7 @@ async def test_the_schedule_is_kept_and_its_end_is_a_dead_letter(outbox: Outbox)
                 await outbox.until_delivery("pending", event_id=event_id)
                 waits.append(await outbox.advance_to_due(event_id=event_id))
         await outbox.until_delivery("failed", event_id=event_id)
-    expected = [5, 60, 300, 1800, 7200, 18000, 43200, 86400, 115200]
+    expected = [4, 56, 240, 1500, 5400, 14400, 36000, 86400, 115200]
     for wait, seconds in zip(waits, expected, strict=True):
         assert 0.8 * seconds <= wait.total_seconds() <= 1.2 * seconds
     assert waits[0] <= timedelta(seconds=5)
@@ -117,32 +119,101 @@ async def test_gone_fails_the_delivery_and_disables_the_endpoint(outbox: Outbox)
     assert letter["reason"] == "gone"
 
 
-async def test_five_days_of_failures_disable_an_endpoint(outbox: Outbox):
+# So late that no retry is waited for in memory.
+LATER = endpoint_schedule((3600,))
+
+
+class Failing:
+    """An endpoint whose attempts fail, one by one, as time goes by."""
+
+    def __init__(self, outbox: Outbox) -> None:
+        self.outbox = outbox
+
+    async def attempt(self, outcome) -> None:
+        await self.outbox.announce()
+        (await self.outbox.endpoints.call()).answer(outcome, status=500)
+        await self.outbox.eventually("SELECT count(*) FROM deliveries WHERE status = 'sending'", 0)
+        # Their retries are not what this is about.
+        await self.outbox.execute("UPDATE deliveries SET status = 'cancelled', holds_lane = false")
+        # Who fails time and again is called ten times a second and no more.
+        self.outbox.advance(timedelta(seconds=1))
+
+    async def state(self, *names: str):
+        (row,) = await self.outbox.rows(f"SELECT {', '.join(names)} FROM endpoints")
+        return tuple(row[name] for name in names)
+
+
+async def test_five_days_of_failures_disable_an_endpoint_after_a_warning(outbox: Outbox):
+    await outbox.endpoint(ordering="none", failures=7)
+    failing, down = Failing(outbox), Retry(DOWN)
+    async with outbox.sender(schedule=LATER):
+        await failing.attempt(down)
+        outbox.advance(timedelta(days=4))
+        # A success in between starts the count anew.
+        await failing.attempt(Accepted())
+        assert await failing.state("failing_since", "failures") == (None, 0)
+        since = outbox.clock.now()
+        for _ in range(LEAST_FAILURES - 3):
+            await failing.attempt(down)
+        assert await failing.state("failing_since", "failures") == (since, LEAST_FAILURES - 3)
+        outbox.advance(since + timedelta(days=5, seconds=-3) - outbox.clock.now())
+        for _ in range(2):
+            await failing.attempt(down)
+        assert await failing.state("status", "failures") == ("active", LEAST_FAILURES - 1)
+        (told,) = await outbox.events("gateway.endpoint.failing.v1")
+        outbox.advance(timedelta(seconds=1))
+        await failing.attempt(down)
+    assert await failing.state("status", "status_reason") == ("disabled", "failing")
+    assert len(await outbox.events("gateway.endpoint.disabled.v1")) == 1
+    data = told["data"]
+    assert data["failing_since"] == data["endpoint"]["failing_since"] == rfc3339(since)
+    assert data["disabled_from"] == rfc3339(since + timedelta(days=5))
+    assert data["error"]["code"] == "upstream-failed"
+
+
+async def test_failures_that_lie_far_apart_disable_nothing(outbox: Outbox):
+    await outbox.endpoint(ordering="none")
+    failing = Failing(outbox)
+    async with outbox.sender(schedule=LATER):
+        for _ in range(3):
+            await failing.attempt(Retry(DOWN))
+            outbox.advance(timedelta(days=3))
+        assert await failing.state("status", "failures") == ("active", 3)
+        # So long after the last one, nothing is known of the time between.
+        outbox.advance(timedelta(days=5))
+        since = outbox.clock.now()
+        await failing.attempt(Retry(DOWN))
+    assert await failing.state("failing_since", "failures", "failing_told_at") == (since, 1, None)
+
+
+async def test_what_the_gateway_did_wrong_is_no_failure_of_the_endpoints(outbox: Outbox):
     await outbox.endpoint(ordering="none")
     async with outbox.sender():
+        await outbox.announce()
+        call = await outbox.endpoints.call()
+        call.reply(Answer(outcome=NotAttempted(DOWN), blames_target=False))
+        await outbox.eventually("SELECT status FROM deliveries", "pending")
+    assert await outbox.value("SELECT failing_since FROM endpoints") is None
 
-        async def attempt(outcome, *, failing_since):
-            await outbox.announce()
-            (await outbox.endpoints.call()).answer(outcome, status=500)
-            await outbox.eventually("SELECT count(*) FROM deliveries WHERE status = 'sending'", 0)
-            assert await outbox.value("SELECT failing_since FROM endpoints") == failing_since
-            # Their retries are not what this is about.
-            await outbox.execute("UPDATE deliveries SET status = 'cancelled', holds_lane = false")
 
-        await attempt(Retry(DOWN), failing_since=outbox.clock.now())
-        outbox.clock.advance(timedelta(days=4))
-        # A success in between starts the count anew.
-        await attempt(Accepted(), failing_since=None)
-        since = outbox.clock.now()
-        await attempt(Retry(DOWN), failing_since=since)
-        outbox.clock.advance(timedelta(days=5) - timedelta(seconds=1))
-        await attempt(Retry(DOWN), failing_since=since)
-        assert await outbox.value("SELECT status FROM endpoints") == "active"
-        outbox.clock.advance(timedelta(seconds=1))
-        await attempt(Retry(DOWN), failing_since=since)
-    assert await outbox.value("SELECT status FROM endpoints") == "disabled"
-    assert await outbox.value("SELECT status_reason FROM endpoints") == "failing"
-    assert len(await outbox.events("gateway.endpoint.disabled.v1")) == 1
+async def test_who_wants_no_call_for_longer_than_five_days_is_disabled_and_keeps_all(
+    outbox: Outbox,
+):
+    endpoint = await outbox.endpoint(ordering="none")
+    async with outbox.sender():
+        await outbox.announce()
+        call = await outbox.endpoints.call()
+        call.answer(Throttle(DOWN, timedelta(days=9)), status=429)
+        await outbox.eventually("SELECT status FROM endpoints", "disabled")
+        assert await outbox.value("SELECT status_reason FROM endpoints") == "retry_after"
+        await outbox.eventually("SELECT due_at IS NULL FROM deliveries", wanted=True)
+        outbox.advance(timedelta(days=10))
+        assert outbox.endpoints.idle
+        await outbox.execute("UPDATE endpoints SET status = 'active', throttled_until = NULL")
+        async with outbox.database.unit_of_work() as work:
+            await release_target(work, endpoint)
+        (await outbox.endpoints.call()).answer(Accepted())
+        await outbox.eventually("SELECT status FROM deliveries", "delivered")
 
 
 async def test_a_paused_endpoint_keeps_and_a_resumed_one_gets_all_in_order(outbox: Outbox):

@@ -11,6 +11,7 @@ from gateway.domain.backoff import MESSAGE_SCHEDULE, endpoint_schedule
 from gateway.domain.channel import ChannelStatus, StatusReason
 from gateway.domain.conversation import Window, WindowState
 from gateway.domain.delivery import (
+    TRIED_AGAIN,
     Accepted,
     NotAttempted,
     NotStarted,
@@ -71,8 +72,8 @@ def settle(outcome, *, attempt=1, deadline=HOUR, closes=None, seed=1):
         (Refused(ERROR), Failed(ERROR)),
         (Refused(ERROR, gone=True), Failed(ERROR)),
         (WindowRefused(ERROR), Failed(ERROR)),
-        (Retry(ERROR, tries=1), Failed(ERROR)),
-        (Retry(ERROR, after=timedelta(hours=2)), Failed(ERROR)),
+        (Retry(ERROR, tries=1), Failed(ERROR.given_up(1))),
+        (Retry(ERROR, after=timedelta(hours=2)), Failed(ERROR.given_up(1))),
     ],
 )
 def test_messages(outcome, verdict):
@@ -86,7 +87,7 @@ def test_messages_are_tried_again_until_their_deadline(outcome):
     assert settle(outcome, attempt=7, deadline=timedelta(seconds=9)) == RetryDue(
         NOW + timedelta(seconds=9), ERROR
     )
-    assert settle(outcome, deadline=timedelta()) == Failed(ERROR)
+    assert settle(outcome, deadline=timedelta()) == Failed(ERROR.given_up(1))
 
 
 def test_a_throttle_is_not_undercut():
@@ -214,3 +215,13 @@ def test_what_says_nothing_any_more_does_not_leave():
     )
     verdict = judge_message(message, status=ChannelStatus.ACTIVE, hold=None, window=None, now=NOW)
     assert verdict == Failed(EMPTIED)
+
+
+def test_who_is_tried_no_more_is_told_so_and_not_that_it_is_tried_again():
+    error = SendError(
+        "upstream-failed", "It answered 503.", f"Look at it. {TRIED_AGAIN}", retryable=True
+    )
+    last = error.given_up(3)
+    assert last.detail == "It answered 503. It was tried 3 times."
+    assert last.remedy == "Send it again if it still makes sense. Look at it."
+    assert error.given_up(1).detail.endswith("It was tried once.")

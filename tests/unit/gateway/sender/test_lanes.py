@@ -237,6 +237,19 @@ def test_a_target_rests_as_long_as_it_was_told_to():
     assert take(plan, now=NOW + timedelta(seconds=30))
 
 
+def test_a_rest_that_its_owner_ended_is_over():
+    plan = lanes()
+    plan.offer([due(1)], now=NOW)
+    rest = NOW + timedelta(days=3)
+    plan.rest("t", until=rest)
+    # Read before the rest was written, and after.
+    for until in (None, rest):
+        plan.limit([TargetLimits(account_id="a", target_id="t", rests_until=until)], now=NOW)
+        assert take(plan) == []
+    plan.limit([TargetLimits(account_id="a", target_id="t")], now=NOW)
+    assert take(plan)
+
+
 def test_a_message_that_comes_too_late_is_let_fail_while_its_target_rests():
     plan = lanes()
     deadline = NOW + timedelta(minutes=1)
