@@ -30,8 +30,13 @@ _BY_ANN: Final = Actor("contact", cast.CONTACT_ID)
 _HEART: Final = {"reaction": "love", "emoji": "❤️"}
 
 
+def _link(_account_id: str, media_id: str) -> str:
+    query = "expires=1763721000&signature=k1.Kf0…"
+    return f"https://gateway.example/v1/media/{media_id}/content?{query}"
+
+
 def _message(message: Message, **further: Any) -> Told:  # noqa: ANN401 - JSON
-    return {"message": message_resource(message), **further}
+    return {"message": message_resource(message, link=_link), **further}
 
 
 def _refused() -> Message:
@@ -112,6 +117,23 @@ _OF_MESSAGES: Final[dict[str, Told]] = {
     "gateway.message.reacted.v1": _message(
         replace(cast.DELIVERED, reactions={"contact": _HEART}),
         reaction={"message_id": "m_answer", "action": "react", **_HEART, "by": "contact"},
+    ),
+    "gateway.message.media_ready.v1": _message(
+        replace(
+            cast.QUESTION,
+            content={
+                "type": "image",
+                "attachments": [
+                    {
+                        "type": "image",
+                        "status": "ready",
+                        "media_id": cast.MEDIA_ID,
+                        "mime_type": "image/jpeg",
+                        "size": 48_213,
+                    }
+                ],
+            },
+        )
     ),
     "gateway.postback.received.v1": _message(
         replace(

@@ -31,7 +31,7 @@ from gateway.api import (
     facebook_logins,
     login_browser,
     media,
-    media_links,
+    media_content,
     messages,
     meta_apps,
     problems,
@@ -79,7 +79,7 @@ _RESOURCES: Final = (
     reruns,
     audit,
     media,
-    media_links,
+    media_content,
     events,
     problems,
 )

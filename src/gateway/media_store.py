@@ -8,6 +8,9 @@ import obstore
 from obstore.store import LocalStore, ObjectStore, from_url
 
 _CHUNK_BYTES: Final = 256 * 1024
+# S3 takes no smaller parts, but for the last one.
+_PART_BYTES: Final = 5 * 1024 * 1024
+_PARTS_AT_ONCE: Final = 2
 
 
 class MediaStore:
@@ -26,19 +29,33 @@ class MediaStore:
         return cls(LocalStore(prefix=folder))
 
     async def put(self, account_id: str, media_id: str, file: BinaryIO) -> str:
-        """Store a file and return the path by which it can be read again."""
-        path = f"{account_id}/{media_id}"
+        """Store a file, from its beginning, and return the path by which it can be read again.
+
+        It is read and sent in parts, so that it is never in memory whole.
+        """
+        path = path_of(account_id, media_id)
         file.seek(0)
-        await obstore.put_async(self._store, path, _chunks(file))
+        await obstore.put_async(
+            self._store,
+            path,
+            _chunks(file),
+            use_multipart=True,
+            chunk_size=_PART_BYTES,
+            max_concurrency=_PARTS_AT_ONCE,
+        )
         return path
 
-    async def read(self, path: str) -> AsyncIterator[bytes]:
-        """Yield what was stored, in parts.
+    async def read(
+        self, path: str, *, start: int = 0, end: int | None = None
+    ) -> AsyncIterator[bytes]:
+        """Yield what was stored, in parts: all of it, or the bytes from `start` up to `end`.
 
         Raises:
             FileNotFoundError: There is nothing at that path any more.
         """
-        found = await obstore.get_async(self._store, path)
+        found = await obstore.get_async(
+            self._store, path, options=None if end is None else {"range": (start, end)}
+        )
         async for part in found.stream(min_chunk_size=_CHUNK_BYTES):
             yield bytes(part)
 
@@ -48,6 +65,11 @@ class MediaStore:
             await obstore.delete_async(self._store, path)
         except FileNotFoundError:
             return
+
+
+def path_of(account_id: str, media_id: str) -> str:
+    """Return where an account's media lies in the store."""
+    return f"{account_id}/{media_id}"
 
 
 def _chunks(file: BinaryIO) -> Iterator[bytes]:

@@ -9,6 +9,7 @@ import gc
 import sys
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Final
 
 import structlog
@@ -23,6 +24,7 @@ from gateway.clock import SystemClock
 from gateway.contracts import topics as topic_names
 from gateway.db.engine import PLAN_FOR_EACH, create_engine
 from gateway.db.leases import ShardLeases
+from gateway.db.media_links import MediaLinks
 from gateway.db.processes import Process
 from gateway.db.schema import SchemaRevision
 from gateway.db.secrets import KeyRing
@@ -193,7 +195,11 @@ def _parts(
             clock=clock,
             keyring=keyring,
             wake=wakeups.wake,
-            public_url=settings.public_url,
+            links=MediaLinks(
+                keyring,
+                public_url=settings.public_url,
+                life=timedelta(seconds=settings.media_link_seconds),
+            ),
         )
 
     beats = database(

@@ -144,6 +144,12 @@ class Settings(BaseSettings):
     sender_first_attempt_timeout: float = Field(
         default=10.0, gt=0, description="The same, for the first attempt."
     )
+    sender_media_timeout: float = Field(
+        default=60.0,
+        gt=0,
+        description="Seconds to get a message's file ready before its call: half of them to fetch "
+        "it, the rest to pass it on to Meta.",
+    )
     egress_allow_loopback: bool = Field(
         default=False, description="Customers' addresses may be loopback and plain http."
     )
@@ -162,6 +168,14 @@ class Settings(BaseSettings):
 
     # Media
     media_url: str = Field(default="", description="Object store; none, a folder in `data_dir`.")
+    media_link_seconds: int = Field(
+        default=3600, ge=60, description="How long the signed address of a file opens it."
+    )
+    spool_dir: str = Field(
+        default="",
+        description="Where files lie while the sender passes them on; none, a folder in `data_dir` "
+        "where media lie there too, else the system's folder for temporary files.",
+    )
     data_dir: str = Field(default=".data", description="Where local files go.")
 
     # Routing

@@ -17,12 +17,14 @@ from gateway.contracts.inbound import inbound_key
 from gateway.db.conversations import Conversation, lock_conversations
 from gateway.db.erasures import Subject, erase_events, erase_leftovers, erase_messages
 from gateway.db.lanes import promote_lanes
+from gateway.db.media import take_media_of_contact
 from gateway.db.outbox import NewEvent
 from gateway.db.timers import Timer, set_timer, take_timer
 from gateway.db.unit_of_work import UnitOfWork
 from gateway.domain.shards import shard_of
 from gateway.messaging.cancellation import cancel_erased_messages
 from gateway.messaging.erasure import ERASE_TIMER
+from gateway.messaging.files import remove_files
 from gateway.messaging.inline_answers import ANSWER_TIMER
 from routing.assignment import conclude, hold_latest, lock_parties
 from routing.enquiries import CLOSED_WITH_CONTACT, LIVE, SYSTEM
@@ -81,6 +83,8 @@ async def _rest(work: UnitOfWork, timer: Timer) -> None:
         keys=[key.encode(), subject.conversation_id.encode()],
         timer_kind=ANSWER_TIMER,
     )
+    files = await take_media_of_contact(work.connection, subject.account_id, subject.contact_id)
+    await remove_files(work, files)
     if timer.data.get(_ROUND):
         log.info("contact.erased", account_id=subject.account_id, contact_id=subject.contact_id)
         return

@@ -105,6 +105,8 @@ OF_SETTINGS = {
     "gateway.endpoint.resumed.v1",
 }
 OF_WINDOWS = {"gateway.message.received.v1", "gateway.conversation.window_closing.v1"}
+# Tested where files are fetched.
+OF_MEDIA = {"gateway.message.media_ready.v1"}
 # Promised, and not announced by anything yet.
 TO_COME = {
     "gateway.channel.token_expiring.v1",
@@ -227,7 +229,13 @@ class TestWhatIsAnnounced:
 
     def test_no_type_is_left_out(self) -> None:
         announced = (
-            OF_THE_CATALOGUE | OF_ENQUIRIES | OF_SENDING | OF_TARGETS | OF_SETTINGS | OF_WINDOWS
+            OF_THE_CATALOGUE
+            | OF_ENQUIRIES
+            | OF_SENDING
+            | OF_TARGETS
+            | OF_SETTINGS
+            | OF_WINDOWS
+            | OF_MEDIA
         )
         assert announced | TO_COME == set(PUBLIC_TYPES)
         assert not announced & TO_COME
@@ -256,7 +264,7 @@ def test_a_message_to_a_third_party_is_the_one_of_the_example() -> None:
             name="Ann Example",
         ),
     )
-    body = json.loads(message_body(attempt))
+    body = json.loads(message_body(attempt, link=lambda _account, media: media))
     check_webhook(MESSAGE_SEND, body)
     assert body == webhook_example(MESSAGE_SEND)
 

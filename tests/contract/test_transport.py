@@ -25,6 +25,7 @@ from tests.support.clock import FakeClock
 from tests.support.receiver import Receiver
 from tests.support.sending import FakeTransport
 
+from gateway.db.media_links import MediaLinks
 from gateway.domain.delivery import (
     Accepted,
     NotAttempted,
@@ -80,7 +81,12 @@ async def subject(request, receiver):
     make: dict[str, Callable[[], tuple[Transport, Attempt]]] = {
         "page": lambda: (GraphTransport(graph, keyring=KEYRING), message_attempt("page")),
         "third party": lambda: (
-            ThirdPartyTransport(egress, keyring=KEYRING, clock=FakeClock()),
+            ThirdPartyTransport(
+                egress,
+                keyring=KEYRING,
+                clock=FakeClock(),
+                links=MediaLinks(KEYRING, public_url="https://gateway.example"),
+            ),
             message_attempt("third_party", url=receiver.url),
         ),
         "endpoint": lambda: (

@@ -123,7 +123,9 @@ async def peers(outbox):
             outbox.graph_client = graph
             outbox.transports = {
                 TargetKind.PAGE: GraphTransport(graph, keyring=outbox.keyring),
-                TargetKind.THIRD_PARTY: ThirdPartyTransport(egress, **keys),
+                TargetKind.THIRD_PARTY: ThirdPartyTransport(
+                    egress, links=outbox.database.links, **keys
+                ),
                 TargetKind.ENDPOINT: EndpointTransport(egress, **keys),
             }
             yield peers

@@ -43,6 +43,7 @@ from gateway.meta.graph import GraphClient
 from gateway.points import Point, go_on
 from gateway.sender.attempts import Attempt, Transport
 from gateway.sender.claiming import Budgets
+from gateway.sender.media_desk import MediaDesk
 from gateway.sender.worker import Sender, SenderPlan
 from gateway.settings import Settings
 
@@ -194,6 +195,7 @@ class Outbox:
     senders: list[Sender] = field(default_factory=list)
     graph_client: GraphClient | None = None
     transports: dict[TargetKind, Transport] = field(default_factory=dict)
+    desk: MediaDesk | None = None
     _numbers: Any = field(default_factory=lambda: itertools.count(1))
 
     @classmethod
@@ -252,6 +254,7 @@ class Outbox:
                 endpoint_schedule=schedule,
                 chance=random.Random(1),
             ),
+            desk=self.desk,
             at=at or self.gate.at,
         )
         self.senders.append(sender)

@@ -113,7 +113,9 @@ async def list_conversation_messages(
     )
     return Page(
         data=[
-            MessageResource.model_validate(message_resource(message, hold=hold))
+            MessageResource.model_validate(
+                message_resource(message, hold=hold, link=work.media_link)
+            )
             for message in messages
         ],
         next_cursor=cursor,

@@ -1,11 +1,9 @@
 """Media: files to be sent, uploaded once."""
 
-from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, ClassVar
 
 from fastapi import APIRouter, Request
 from pydantic import Field
-from starlette.responses import Response, StreamingResponse
 
 from gateway.db.media import Media, get_media, insert_media
 from gateway.db.unit_of_work import UnitOfWork
@@ -32,12 +30,6 @@ class UploadRoute(GatewayRoute):
     reads_json: ClassVar[bool] = False
 
 
-class ContentRoute(GatewayRoute):
-    """A route that gives a file, of whatever type."""
-
-    answers: ClassVar[tuple[str, ...]] = ()
-
-
 class MediaResource(Resource):
     """A file that messages can name by its id."""
 
@@ -46,6 +38,10 @@ class MediaResource(Resource):
     name: str | None
     size: int = Field(description="In bytes.")
     sha256: str = Field(description="Of the content, in hexadecimal.")
+    url: str = Field(
+        description="Opens the content without a key, for `MEDIA_LINK_SECONDS` from now on.",
+        examples=["https://gateway.example/v1/media/med_…/content?expires=1772452800&signature=…"],
+    )
     created_at: Moment
 
 
@@ -73,7 +69,7 @@ async def upload(request: Request, account_id: AccountId, current: Glances) -> M
             created_at=work.now,
         )
         await insert_media(work.connection, media)
-    return _resource(media)
+    return _resource(work, media)
 
 
 router.add_api_route(
@@ -93,56 +89,7 @@ router.add_api_route(
 @router.get("/{media_id}", dependencies=[READ], summary="Read what is known of a file")
 async def read_media(media_id: str, account_id: AccountId, work: Work) -> MediaResource:
     """Return a file's type, size and digest."""
-    return _resource(await _existing(work, account_id, media_id))
-
-
-async def read_content(
-    media_id: str, request: Request, account_id: AccountId, work: Work
-) -> Response:
-    """Return the file itself."""
-    store: MediaStore = request.app.state.media
-    return await stored_content(store, await _existing(work, account_id, media_id))
-
-
-async def stored_content(store: "MediaStore", media: Media) -> Response:
-    """Return a file as an answer.
-
-    Raises:
-        NotFoundError: The store has it no more.
-    """
-    content = store.read(media.path)
-    try:
-        first = await anext(content, b"")
-    except FileNotFoundError as error:
-        raise NotFoundError("The file is not kept any more.") from error
-    return StreamingResponse(
-        _all(first, content),
-        media_type=media.mime_type,
-        headers={
-            "Content-Length": str(media.size),
-            # What a stranger uploaded must not run in a browser as if it were ours.
-            "Content-Disposition": "attachment",
-            "X-Content-Type-Options": "nosniff",
-        },
-    )
-
-
-router.add_api_route(
-    "/{media_id}/content",
-    read_content,
-    methods=["GET"],
-    summary="Download a file",
-    dependencies=[READ],
-    route_class_override=ContentRoute,
-    response_class=StreamingResponse,
-    responses={200: {"content": {"*/*": {"schema": {"type": "string", "format": "binary"}}}}},
-)
-
-
-async def _all(first: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    yield first
-    async for part in rest:
-        yield part
+    return _resource(work, await _existing(work, account_id, media_id))
 
 
 async def _existing(work: UnitOfWork, account_id: str, media_id: str) -> Media:
@@ -152,12 +99,13 @@ async def _existing(work: UnitOfWork, account_id: str, media_id: str) -> Media:
     return media
 
 
-def _resource(media: Media) -> MediaResource:
+def _resource(work: UnitOfWork, media: Media) -> MediaResource:
     return MediaResource(
         id=media.id,
         mime_type=media.mime_type,
         name=media.name,
         size=media.size,
         sha256=media.sha256,
+        url=work.media_link(media.account_id, media.id),
         created_at=media.created_at,
     )

@@ -62,7 +62,7 @@ async def read_message(message_id: str, account_id: AccountId, work: Work) -> Me
     """Read a message with the attempts to send it."""
     message, channel = await _existing(work, account_id, message_id)
     attempts = await find_attempts_of_message(work.connection, account_id, message_id)
-    resource = message_resource(message, hold=channel.hold)
+    resource = message_resource(message, hold=channel.hold, link=work.media_link)
     resource["attempts"] = [attempt_resource(attempt) for attempt in attempts]
     return MessageWithAttempts.model_validate(resource)
 
@@ -96,7 +96,7 @@ async def react(
     if body.reaction is not None:
         payload["reaction"] = body.reaction
     request_action(work, place.conversation, place.channel, payload, pointer="/reaction")
-    return _shown(message, place.channel)
+    return _shown(work, message, place.channel)
 
 
 @router.post(
@@ -128,7 +128,7 @@ async def resend(
     if isinstance(found, Shown):
         await note_shown(work, place.conversation, message, found)
         response.status_code = 200
-        return _shown(message, place.channel)
+        return _shown(work, message, place.channel)
     await refuse_place(
         work,
         place,
@@ -141,7 +141,7 @@ async def resend(
         await refuse_comment(work, comment, again=message)
         await note_reply(work.connection, comment, message.id)
     await resend_message(work, place.conversation, place.channel, message)
-    return _shown(message, place.channel)
+    return _shown(work, message, place.channel)
 
 
 async def _existing(work: UnitOfWork, account_id: str, message_id: str) -> tuple[Message, Channel]:
@@ -153,5 +153,6 @@ async def _existing(work: UnitOfWork, account_id: str, message_id: str) -> tuple
     return message, channel
 
 
-def _shown(message: Message, channel: Channel) -> MessageResource:
-    return MessageResource.model_validate(message_resource(message, hold=channel.hold))
+def _shown(work: UnitOfWork, message: Message, channel: Channel) -> MessageResource:
+    resource = message_resource(message, hold=channel.hold, link=work.media_link)
+    return MessageResource.model_validate(resource)

@@ -210,7 +210,7 @@ async def send(
     ]
     if comment is not None:
         await note_reply(work.connection, comment, messages[0].id)
-    return _shown(place.channel, messages)
+    return _shown(work, place.channel, messages)
 
 
 def _check_reply_to_comment(body: NewMessage, contents: list[dict[str, Any]]) -> None:
@@ -304,8 +304,8 @@ def _take_thread(
     return True
 
 
-def _shown(channel: Channel, messages: list[Message]) -> SentMessage:
-    resource = message_resource(messages[0], hold=channel.hold)
+def _shown(work: UnitOfWork, channel: Channel, messages: list[Message]) -> SentMessage:
+    resource = message_resource(messages[0], hold=channel.hold, link=work.media_link)
     if len(messages) > 1:
         resource["parts"] = [message.id for message in messages]
     return SentMessage.model_validate(resource)

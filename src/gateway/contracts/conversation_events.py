@@ -94,6 +94,14 @@ class MessageReacted(AboutMessage):
     reaction: Reaction = Field(description="What changed; `message.reactions` is what stands now.")
 
 
+class MessageMediaReady(AboutMessage):
+    """No file of a message is on its way any more.
+
+    Each attachment that is a file is `ready`, with a `media_id` and an address of ours, or
+    `unavailable`, with the reason. Told once for a message whose files had to be fetched.
+    """
+
+
 class PostbackReceived(AboutMessage):
     """The contact pressed a button: a message that opened or continued an enquiry."""
 

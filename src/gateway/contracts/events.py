@@ -56,6 +56,7 @@ _OF_CONVERSATIONS: Final[dict[str, type[Fact]]] = {
     "gateway.message.edited.v1": conversation.MessageEdited,
     "gateway.message.unsent.v1": conversation.MessageUnsent,
     "gateway.message.reacted.v1": conversation.MessageReacted,
+    "gateway.message.media_ready.v1": conversation.MessageMediaReady,
     "gateway.postback.received.v1": conversation.PostbackReceived,
     "gateway.conversation.window_closing.v1": conversation.ConversationWindowClosing,
     "gateway.conversation.thread_changed.v1": conversation.ConversationThreadChanged,

@@ -30,6 +30,18 @@ class Appointment(Described):
     time_zone: str | None = None
 
 
+class Unavailable(Described):
+    """Why an attachment has no file."""
+
+    reason: str = Field(
+        examples=[
+            *("type-not-accepted", "too-large", "type-not-supported"),
+            *("gone", "address-not-allowed", "failed"),
+        ]
+    )
+    detail: str
+
+
 class Attachment(Described):
     """One attachment; which fields it has depends on its type.
 
@@ -47,7 +59,16 @@ class Attachment(Described):
     title: str | None = None
     name: str | None = None
     mime_type: str | None = None
-    media_id: str | None = Field(None, description="Set where the media was uploaded to us.")
+    media_id: str | None = Field(None, description="Set where the media lies with us.")
+    size: int | None = Field(None, description="In bytes, where the media lies with us.")
+    status: Literal["pending", "ready", "unavailable"] | None = Field(
+        None,
+        description=(
+            "Of image, audio, video and file, in public events: `pending` while we fetch the file "
+            "from the source's `url`; `ready` once `url` is ours; `unavailable` says why."
+        ),
+    )
+    unavailable: Unavailable | None = None
     sticker_id: str | None = None
     post_id: str | None = None
     video_id: str | None = None

@@ -18,6 +18,8 @@ from gateway.db.unit_of_work import Database, UnitOfWork
 _EVERY_SECONDS: Final = 60.0
 _BATCH: Final = 1000
 _DAYS_AHEAD: Final = 8
+# Meta forgets them then.
+_ATTACHMENTS_KEPT: Final = timedelta(days=90)
 _PROCESSES_KEPT: Final = timedelta(hours=1)
 
 _DELETED = Counter("gateway_maintenance_deleted_total", "Rows past their time.", ["table"])
@@ -50,6 +52,7 @@ EXPIRING: Final = {
     "comments": "expires_at < :now",
     "idempotency_keys": "created_at < :keys",
     "audit_entries": "at < :audit",
+    "page_attachments": "created_at < :attachments",
     "processes": "seen_at < clock_timestamp() - CAST(:silent AS interval)",
 }
 # One process at a time; the others find nothing to do.
@@ -150,6 +153,7 @@ async def delete_batch(work: UnitOfWork, table: str, *, kept: Kept) -> int:
         "now": work.now,
         "keys": work.now - KEPT_FOR,
         "silent": _PROCESSES_KEPT,
+        "attachments": work.now - _ATTACHMENTS_KEPT,
     }
     wanted = {name: moments[name] for name in moments if f":{name}" in condition}
     # An array of places leads to the rows; a join might read the table from end to end instead.

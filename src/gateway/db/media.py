@@ -1,5 +1,6 @@
-"""What is known of uploaded media; the content lies in the media store."""
+"""What is known of media; the content lies in the media store."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Final
@@ -7,12 +8,16 @@ from typing import Final
 from sqlalchemy import delete, insert, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from gateway.db.arrays import among
 from gateway.db.tables import media
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Media:
-    """A row of `media`; `sha256` in hexadecimal, `path` for the store alone."""
+    """A row of `media`; `sha256` in hexadecimal, `path` for the store alone.
+
+    `contact_id` is who sent it, or to whom alone it was sent; none where an account uploaded it.
+    """
 
     account_id: str
     id: str
@@ -22,6 +27,7 @@ class Media:
     sha256: str
     path: str
     created_at: datetime
+    contact_id: str | None = None
 
 
 _SELECT: Final = select(*(media.c[field.name] for field in fields(Media)))
@@ -60,10 +66,32 @@ async def take_old_media(
     return [Media(**row) for row in (await connection.execute(statement)).mappings()]
 
 
-async def find_shared_media(
-    connection: AsyncConnection, media_id: str, *, sha256: str
-) -> Media | None:
-    """Return what is known of media, whosever it is, to who knows the digest of its content."""
-    statement = _SELECT.where(media.c.id == media_id, media.c.sha256 == sha256)
-    row = (await connection.execute(statement)).mappings().one_or_none()
+async def take_media(
+    connection: AsyncConnection, account_id: str, media_ids: Iterable[str]
+) -> list[Media]:
+    """Delete the rows of media that belong to one contact alone, and return them."""
+    statement = (
+        delete(media)
+        .where(media.c.account_id == account_id, among(media.c.id, media_ids))
+        .where(media.c.contact_id.is_not(None))
+        .returning(*(media.c[field.name] for field in fields(Media)))
+    )
+    return [Media(**row) for row in (await connection.execute(statement)).mappings()]
+
+
+async def take_media_of_contact(
+    connection: AsyncConnection, account_id: str, contact_id: str
+) -> list[Media]:
+    """Delete the rows of what a contact sent, or of what was sent to it alone; return them."""
+    statement = (
+        delete(media)
+        .where(media.c.account_id == account_id, media.c.contact_id == contact_id)
+        .returning(*(media.c[field.name] for field in fields(Media)))
+    )
+    return [Media(**row) for row in (await connection.execute(statement)).mappings()]
+
+
+async def find_media_by_id(connection: AsyncConnection, media_id: str) -> Media | None:
+    """Return what is known of media, whosever it is, for who checks next who may have it."""
+    row = (await connection.execute(_SELECT.where(media.c.id == media_id))).mappings().one_or_none()
     return None if row is None else Media(**row)

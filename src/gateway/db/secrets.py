@@ -7,6 +7,8 @@ key first, re-encrypt, take the old key out.
 
 import base64
 import binascii
+import hashlib
+import hmac
 import os
 from collections.abc import Mapping
 from datetime import datetime
@@ -38,6 +40,7 @@ class KeyRing:
             if len(key) != _KEY_BYTES or not key_id or "." in key_id:
                 raise ValueError(f"ENCRYPTION_KEYS: key {key_id!r} is not 32 bytes in base64")
         self._ciphers = {key_id: AESGCM(key) for key_id, key in keys.items()}
+        self._keys = dict(keys)
         self.current_key_id = next(iter(keys))
 
     @classmethod
@@ -80,6 +83,28 @@ class KeyRing:
         except (InvalidTag, ValueError) as error:
             raise UndecryptableError(f"the secret of {row} does not decrypt") from error
         return plain.decode()
+
+    def sign(self, statement: str, *, purpose: str) -> str:
+        """Return a signature that only these keys can make, fit for an address.
+
+        What was signed for one purpose does not pass for another. Signatures of a key that is
+        rotated out are void.
+        """
+        return self._signature(self.current_key_id, statement, purpose)
+
+    def has_signed(self, statement: str, signature: str, *, purpose: str) -> bool:
+        """Say whether a signature of a statement is ours, by whichever of the keys."""
+        key_id = signature.partition(".")[0]
+        if key_id not in self._keys:
+            return False
+        right = self._signature(key_id, statement, purpose)
+        return hmac.compare_digest(right.encode(), signature.encode("utf-8", "surrogateescape"))
+
+    def _signature(self, key_id: str, statement: str, purpose: str) -> str:
+        # A key of its own for each purpose, so that none meets what another one made.
+        key = hmac.digest(self._keys[key_id], f"signing: {purpose}".encode(), hashlib.sha256)
+        digest = hmac.digest(key, statement.encode(), hashlib.sha256)
+        return f"{key_id}.{base64.urlsafe_b64encode(digest).decode().rstrip('=')}"
 
     def is_current(self, ciphertext: bytes) -> bool:
         """Say whether a ciphertext is under the key that encrypts now."""

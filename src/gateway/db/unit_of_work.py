@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from gateway.clock import Clock
 from gateway.db.contacts import Addressee, find_addressees
 from gateway.db.conversations import Conversation, save_conversations
+from gateway.db.media_links import MediaLinks
 from gateway.db.message_batches import change_messages
 from gateway.db.messages import Message, change_message, insert_messages
 from gateway.db.outbox import NewDelivery, NewEvent, write_deliveries, write_events
@@ -30,19 +31,25 @@ class UnitOfWork:
         connection: Where repositories run their statements.
         now: The product's time when the transaction began.
         keyring: Opens and closes secrets at rest.
-        public_url: Where the gateway is reached from outside; files are fetched from there.
+        links: Makes addresses of media.
         addressees: Contacts of locked conversations, by conversation, as far as they are known.
         traceparent: Of what is done now: what is announced and delivered meanwhile has it, unless
             it has one of its own.
     """
 
     def __init__(
-        self, connection: AsyncConnection, *, now: datetime, keyring: KeyRing, public_url: str = ""
+        self,
+        connection: AsyncConnection,
+        *,
+        now: datetime,
+        keyring: KeyRing,
+        links: MediaLinks | None = None,
     ) -> None:
         self.connection = connection
         self.now = now
         self.keyring = keyring
-        self.public_url = public_url
+        # Without, addresses lead to where they are read.
+        self.links = links or MediaLinks(keyring, public_url="")
         self.traceparent: str | None = None
         self.addressees: dict[str, Addressee] = {}
         self.conversations: dict[str, Conversation] = {}
@@ -73,6 +80,10 @@ class UnitOfWork:
     def wake(self, topic: str, shards: Iterable[int]) -> None:
         """Wake workers once this transaction has committed."""
         self._woken.setdefault(topic, set()).update(shards)
+
+    def media_link(self, account_id: str, media_id: str) -> str:
+        """Return an address under which an account's media can be had for a while."""
+        return self.links.link(account_id, media_id, now=self.now)
 
     async def addressee(self, conversation: Conversation) -> Addressee:
         """Return the contact of a locked conversation; all others are read with the first one."""
@@ -138,12 +149,13 @@ class Database:
         clock: Clock,
         keyring: KeyRing,
         wake: Wake | None = None,
-        public_url: str = "",
+        links: MediaLinks | None = None,
     ) -> None:
         self.engine = engine
         self.clock = clock
         self.keyring = keyring
-        self.public_url = public_url
+        # Without, addresses lead to where they are read.
+        self.links = links or MediaLinks(keyring, public_url="")
         self._wake = wake
 
     @asynccontextmanager
@@ -157,7 +169,7 @@ class Database:
                 connection,
                 now=self.clock.now(),
                 keyring=self.keyring,
-                public_url=self.public_url,
+                links=self.links,
             )
             yield work
             await work.flush()

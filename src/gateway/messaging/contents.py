@@ -7,8 +7,10 @@ from gateway.db.channels import Channel
 from gateway.db.media import Media, get_media
 from gateway.db.unit_of_work import UnitOfWork
 from gateway.domain.abilities import inability
+from gateway.domain.channel import ChannelKind
 from gateway.domain.display_name import before_text
 from gateway.domain.media import kind_of
+from gateway.domain.media_policy import refuse_media
 from gateway.domain.splitting import UnsplittableError, split_text
 from gateway.domain.text_limit import TextLimit, check_text, text_limit_of, too_long
 from gateway.errors import (
@@ -20,11 +22,6 @@ from gateway.errors import (
 
 # More would be sent in one transaction than one conversation should ever get at once.
 MOST_PARTS: Final = 100
-
-
-def media_link(public_url: str, media: Media) -> str:
-    """Return the address under which platforms fetch uploaded media."""
-    return f"{public_url.rstrip('/')}/media/{media.id}/{media.sha256}"
 
 
 async def contents_of(
@@ -46,15 +43,24 @@ async def contents_of(
         TextTooLongError: A text is longer than the channel takes, and is not to be split, or
             cannot be.
         InvalidFieldsError: There is no such media.
-        MediaNotSupportedError: The media is of another kind than the content says.
+        MediaNotSupportedError: The media is of another kind than the content says, or of a type or
+            size that the channel does not send.
     """
     _refuse_what_channel_cannot(stored(content), channel, pointer)
     if isinstance(content, TextContent):
         return _texts(content, channel, display_name, split=split, pointer=f"{pointer}/text")
     if isinstance(content, MediaContent) and content.media_id is not None:
         media = await require_media(work, channel.account_id, content, pointer=pointer)
-        link = {"url": media_link(work.public_url, media), "mime_type": media.mime_type}
-        return [stored(content) | link]
+        refusal = refuse_media(
+            channel.media_policy,
+            content.type,
+            mime_type=media.mime_type,
+            size=media.size,
+            instagram=channel.kind is ChannelKind.INSTAGRAM,
+        )
+        if refusal is not None:
+            raise _not_supported(refusal, f"{pointer}/media_id")
+        return [stored(content) | describe_media(media)]
     return [stored(content)]
 
 
@@ -75,9 +81,7 @@ async def require_media(
         )
     if content.type not in ("file", kind_of(media.mime_type)):
         detail = f"This media is of the type {media.mime_type}."
-        raise MediaNotSupportedError(
-            detail, faults=[FieldFault(f"{pointer}/type", "media-not-supported", detail)]
-        )
+        raise _not_supported(detail, f"{pointer}/type")
     return media
 
 
@@ -86,6 +90,18 @@ def _refuse_what_channel_cannot(content: dict[str, Any], channel: Channel, point
     if cannot is not None:
         fault = FieldFault(pointer + cannot.pointer, "not-supported", cannot.detail)
         raise NotSupportedByChannelError(cannot.detail, faults=[fault])
+
+
+def describe_media(media: Media) -> dict[str, Any]:
+    """Return what contents and attachments tell of media that lies with us."""
+    described = {"media_id": media.id, "mime_type": media.mime_type, "size": media.size}
+    return described if media.name is None else described | {"name": media.name}
+
+
+def _not_supported(detail: str, pointer: str) -> MediaNotSupportedError:
+    return MediaNotSupportedError(
+        detail, faults=[FieldFault(pointer, "media-not-supported", detail)]
+    )
 
 
 def _texts(

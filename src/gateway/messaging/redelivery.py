@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from gateway.db.audit import AuditEntry, write_audit
 from gateway.db.dead_letter_views import DeadLetter, mark_redelivered, put_back
+from gateway.db.errands import NewErrand, set_errands
 from gateway.db.inbox import forget_seen
 from gateway.db.redelivery import (
     Repeatable,
@@ -29,6 +30,7 @@ REDELIVERED: Final = "delivery.redelivered"
 LETTER_REDELIVERED: Final = "dead_letter.redelivered"
 
 TIMER_FAILED: Final = "timer-failed"
+ERRAND_FAILED: Final = "errand-failed"
 # Set aside although nothing forbids a later effect; the inbox took note of their ids.
 _NOTED: Final = frozenset({"foreign-app", "channel-deleted"})
 
@@ -148,13 +150,15 @@ async def redeliver_letters(
 
 
 async def _redo_others(work: UnitOfWork, letters: Iterable[DeadLetter]) -> list[DeadLetter]:
-    """Do letters again that hold records or timers; return which could be."""
-    records, timers = [], []
+    """Do letters again that hold records, timers or errands; return which could be."""
+    records, timers, errands = [], [], []
     for letter in letters:
         if letter.topic is not None and letter.record_value is not None:
             records.append(letter)
         elif letter.reason == TIMER_FAILED and letter.account_id is not None:
             timers.append(letter)
+        elif letter.reason == ERRAND_FAILED and letter.account_id is not None:
+            errands.append(letter)
     if records:
         fresh = [each for each in records if each.redelivered_at is None]
         noted = [each.record_headers.get("ce_id") for each in fresh if each.reason in _NOTED]
@@ -164,7 +168,24 @@ async def _redo_others(work: UnitOfWork, letters: Iterable[DeadLetter]) -> list[
     if timers:
         await write_timers(work, set_=[_timer(work, each) for each in timers])
         await mark_redelivered(work.connection, [each.id for each in timers], now=work.now)
-    return [*records, *timers]
+    if errands:
+        await set_errands(work, [_errand(work, each) for each in errands])
+        await mark_redelivered(work.connection, [each.id for each in errands], now=work.now)
+    return [*records, *timers, *errands]
+
+
+def _errand(work: UnitOfWork, letter: DeadLetter) -> NewErrand:
+    assert letter.account_id is not None
+    record = json.loads(letter.record_value or b"{}")
+    return NewErrand(
+        account_id=letter.account_id,
+        kind=record["kind"],
+        subject_id=record["subject_id"],
+        shard_by=record["conversation_id"],
+        conversation_id=record["conversation_id"],
+        due_at=work.now,
+        data=record["data"],
+    )
 
 
 def _timer(work: UnitOfWork, letter: DeadLetter) -> NewTimer:

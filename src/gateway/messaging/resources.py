@@ -1,16 +1,23 @@
 """A message as outside sees it: in answers, in events and in webhooks."""
 
+from collections.abc import Callable, Mapping
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeAlias
 
 from gateway.contracts.moments import rfc3339
 from gateway.db.messages import Message
 from gateway.domain.display_name import with_name
 from gateway.domain.message import MessageStatus
 
+# Of an account and media of it: an address under which it can be had for a while.
+Link: TypeAlias = Callable[[str, str], str]
 
-def message_resource(message: Message, *, hold: str | None = None) -> dict[str, Any]:
-    """Return a message's public form; `hold` is why its channel's messages wait, if they do."""
+
+def message_resource(message: Message, *, link: Link, hold: str | None = None) -> dict[str, Any]:
+    """Return a message's public form.
+
+    `hold` is why its channel's messages wait, if they do; `link` makes the addresses of media.
+    """
     waits = hold is not None and message.status is MessageStatus.ACCEPTED
     author: dict[str, Any] = {"kind": message.author_kind.value}
     if message.author_id is not None:
@@ -24,7 +31,7 @@ def message_resource(message: Message, *, hold: str | None = None) -> dict[str, 
         "enquiry_id": message.enquiry_id,
         "direction": message.direction.value,
         "author": author,
-        "content": message.content,
+        "content": shown_content(message.account_id, message.content, link),
         "status": message.status.value,
         "hold": {"reason": hold} if waits else None,
         "client_reference": message.client_reference,
@@ -46,6 +53,18 @@ def message_resource(message: Message, *, hold: str | None = None) -> dict[str, 
     }
 
 
+def shown_content(account_id: str, content: Mapping[str, Any], link: Link) -> dict[str, Any]:
+    """Return a content with addresses of the media that lies with us."""
+    shown = _with_address(account_id, content, link)
+    attachments = content.get("attachments")
+    if isinstance(attachments, list):
+        shown["attachments"] = [
+            _with_address(account_id, each, link) if isinstance(each, Mapping) else each
+            for each in attachments
+        ]
+    return shown
+
+
 def content_on_the_wire(message: Message) -> dict[str, Any]:
     """Return what a message says as the platform or the third party is given it.
 
@@ -55,6 +74,13 @@ def content_on_the_wire(message: Message) -> dict[str, Any]:
     if message.display_name is None or content.get("type") != "text":
         return content
     return content | {"text": with_name(content["text"], message.display_name)}
+
+
+def _with_address(account_id: str, described: Mapping[str, Any], link: Link) -> dict[str, Any]:
+    media_id = described.get("media_id")
+    if not isinstance(media_id, str):
+        return dict(described)
+    return {**described, "url": link(account_id, media_id)}
 
 
 def _time(moment: datetime | None) -> str | None:

@@ -168,7 +168,10 @@ def announce_message(
             sequence=conversation.take_sequence() if sequence is None else sequence,
             occurred_at=occurred_at or work.now,
             traceparent=traceparent,
-            data={"message": message_resource(message, hold=hold), **further},
+            data={
+                "message": message_resource(message, hold=hold, link=work.media_link),
+                **further,
+            },
             also_to=also_to,
         )
     )

@@ -102,6 +102,9 @@ def _content(content: Mapping[str, Any]) -> dict[str, Any]:
         body = {"text": content["text"]}
     elif kind == "template":
         body = {"attachment": {"type": "template", "payload": content["template"]}}
+    elif kind in _MEDIA and content.get("attachment_id"):
+        payload = {"attachment_id": content["attachment_id"]}
+        body = {"attachment": {"type": kind, "payload": payload}}
     elif kind in _MEDIA and content.get("url"):
         body = {"attachment": {"type": kind, "payload": {"url": content["url"]}}}
     else:

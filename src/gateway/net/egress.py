@@ -182,6 +182,22 @@ class Egress:
             pool.users -= 1
             pool.idle_since = time.monotonic()
 
+    async def connect(
+        self, url: str, *, answer_bytes: int
+    ) -> tuple[Place, httpcore.AsyncConnectionInterface]:
+        """Return where a URL leads and a connection for one exchange there, not yet opened.
+
+        Whoever takes it closes it; an answer with more than so many bytes of body breaks it.
+
+        Raises:
+            InvalidFieldsError: It is no URL that may be called.
+            UnreachableError: It is not allowed.
+        """
+        place = read_place(url, self._policy, pointer="/url")
+        if self._proxy is not None:
+            await self.vet(place.host)
+        return place, self._connector(place, answer_bytes=answer_bytes)()
+
     async def aclose(self) -> None:
         """Close all connections."""
         pools, self._pools = self._pools, {}
@@ -273,7 +289,7 @@ class Egress:
             pool = self._pools[key] = _Pool(KeptConnections(self._connector(place)))
         return pool
 
-    def _connector(self, place: Place) -> Connect:
+    def _connector(self, place: Place, *, answer_bytes: int = 0) -> Connect:
         url = httpcore.URL(scheme=place.scheme, host=place.host, port=place.port, target="/")
         if self._proxy is not None:
             proxy = httpcore.AsyncHTTPProxy(
@@ -282,7 +298,7 @@ class Egress:
                 proxy_ssl_context=self._ssl_context if self._proxy.is_secure else None,
                 ssl_context=self._ssl_context,
                 keepalive_expiry=KEEPALIVE_SECONDS,
-                network_backend=GuardedBackend(self._addresses_of_proxy),
+                network_backend=GuardedBackend(self._addresses_of_proxy, answer_bytes=answer_bytes),
             )
             return partial(proxy.create_connection, url.origin)
         return partial(
@@ -290,7 +306,7 @@ class Egress:
             url.origin,
             ssl_context=self._ssl_context,
             keepalive_expiry=KEEPALIVE_SECONDS,
-            network_backend=GuardedBackend(self.vet),
+            network_backend=GuardedBackend(self.vet, answer_bytes=answer_bytes),
         )
 
     async def _sweep(self) -> None:

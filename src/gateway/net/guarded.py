@@ -29,8 +29,10 @@ SocketOption = (
 class GuardedBackend(httpcore.AsyncNetworkBackend):
     """Dials the address that was vetted, not the name."""
 
-    def __init__(self, vet: Vet) -> None:
+    def __init__(self, vet: Vet, *, answer_bytes: int = 0) -> None:
+        """Take what vets a host; `answer_bytes` is what a body may have beyond the usual."""
         self._vet = vet
+        self._answer_bytes = MAX_ANSWER_BYTES + answer_bytes
         self._inner = httpcore.AnyIOBackend()
 
     async def connect_tcp(
@@ -53,7 +55,7 @@ class GuardedBackend(httpcore.AsyncNetworkBackend):
             except (httpcore.ConnectError, httpcore.ConnectTimeout) as error:
                 refusal = error
             else:
-                return await _checked(stream, address)
+                return await _checked(stream, address, self._answer_bytes)
         raise refusal
 
     async def sleep(self, seconds: float) -> None:
@@ -68,8 +70,11 @@ class GuardedStream(httpcore.AsyncNetworkStream):
     used again only where the answer's length was announced and nothing came after it.
     """
 
-    def __init__(self, inner: httpcore.AsyncNetworkStream) -> None:
+    def __init__(
+        self, inner: httpcore.AsyncNetworkStream, *, answer_bytes: int = MAX_ANSWER_BYTES
+    ) -> None:
         self._inner = inner
+        self._answer_bytes = answer_bytes
         self._opened_at = time.monotonic()
         self._received = 0
         self._head = bytearray()
@@ -79,7 +84,7 @@ class GuardedStream(httpcore.AsyncNetworkStream):
         """Read; an answer that is too long ends in an error."""
         received = await self._inner.read(max_bytes, timeout)
         self._received += len(received)
-        if self._received > MAX_ANSWER_BYTES:
+        if self._received > self._answer_bytes:
             raise httpcore.ReadError("the answer is too long")
         if len(self._head) < _MAX_HEAD and _HEAD_END not in self._head:
             self._head += received
@@ -103,7 +108,8 @@ class GuardedStream(httpcore.AsyncNetworkStream):
         timeout: float | None = None,  # noqa: ASYNC109 - httpcore's signature
     ) -> httpcore.AsyncNetworkStream:
         """Go on under TLS, in the name of the host and not of its address."""
-        return GuardedStream(await self._inner.start_tls(ssl_context, server_hostname, timeout))
+        inner = await self._inner.start_tls(ssl_context, server_hostname, timeout)
+        return GuardedStream(inner, answer_bytes=self._answer_bytes)
 
     def get_extra_info(self, info: str) -> Any:  # noqa: ANN401 - httpcore's signature
         """Return what httpcore asks; an idle connection that is "readable" gets closed."""
@@ -119,9 +125,11 @@ class GuardedStream(httpcore.AsyncNetworkStream):
         self._reusable = not interim and self._received == head_bytes + body_bytes
 
 
-async def _checked(stream: httpcore.AsyncNetworkStream, address: Address) -> GuardedStream:
+async def _checked(
+    stream: httpcore.AsyncNetworkStream, address: Address, answer_bytes: int
+) -> GuardedStream:
     peer = stream.get_extra_info("server_addr")
     if peer is None or ip_address(str(peer[0]).partition("%")[0]) != address:
         await stream.aclose()
         raise httpcore.ConnectError("the connection leads elsewhere")
-    return GuardedStream(stream)
+    return GuardedStream(stream, answer_bytes=answer_bytes)

@@ -10,6 +10,7 @@ from gateway.net.lean import ExchangeFailedError, LeanConnections, NotConnectedE
 _CONNECT_SECONDS: Final = 4.0
 # Whoever calls has a limit of its own, and none is higher.
 _MAX_ANSWER_BYTES: Final = 1024 * 1024
+_MAX_UPLOADS: Final = 64
 _PORTS: Final = {"http": 80, "https": 443}
 # A request's extension: how many bytes of the answer are of use to whoever asks.
 ANSWER_BYTES: Final = "gateway_answer_bytes"
@@ -50,6 +51,20 @@ def operator_http_client() -> httpx.AsyncClient:
     It has a time-out for connecting alone: whoever calls sets the whole call's.
     """
     return OperatorClient()
+
+
+def operator_upload_client() -> httpx.AsyncClient:
+    """Return a client that sends bodies as they are read, for files; otherwise as the other one.
+
+    Its time-outs are for connecting alone: whoever calls sets the whole call's.
+    """
+    return httpx.AsyncClient(
+        follow_redirects=False,
+        trust_env=False,
+        timeout=httpx.Timeout(None, connect=_CONNECT_SECONDS),
+        limits=httpx.Limits(max_connections=_MAX_UPLOADS, max_keepalive_connections=_MAX_UPLOADS),
+        headers={"Accept-Encoding": "identity", "User-Agent": "channel-gateway"},
+    )
 
 
 class _LeanTransport(httpx.AsyncBaseTransport):

@@ -25,6 +25,19 @@ from gateway.domain.verdict import Disposal
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Readiness:
+    """What came of getting a message's media ready.
+
+    Attributes:
+        attachment_id: By which Meta knows the file, where it has to have it before.
+        answer: What the attempt comes to without a call: the media cannot be sent, or not now.
+    """
+
+    attachment_id: str | None = None
+    answer: Answer | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Attempt:
     """A delivery whose call starts now, and all that the call needs.
 
@@ -38,6 +51,7 @@ class Attempt:
         message: What a delivery of that kind carries.
         reply_to_mid: The source's id of the message that it answers.
         takes_thread: Somebody else has the thread, and the message is to take it.
+        readiness: Of a message with media that had to be got ready.
         endpoint: Where an event goes.
         event: What a delivery of that kind carries.
     """
@@ -51,6 +65,7 @@ class Attempt:
     message: Message | None = None
     reply_to_mid: str | None = None
     takes_thread: bool = False
+    readiness: Readiness | None = None
     endpoint: Endpoint | None = None
     event: PublicEvent | None = None
 

@@ -52,6 +52,11 @@ class Board:
         self.lanes.ended(delivery_id, now=self.clock.now(), end=end)
         self._progress.set()
 
+    def put_back(self, due: Due) -> None:
+        """Let go of a delivery that was taken too early; it has to be offered again."""
+        self.lanes.put_back(due, now=self.clock.now())
+        self._progress.set()
+
     def settled(self, settled: Settled) -> None:
         """Go on after a settlement."""
         now = self.clock.now()

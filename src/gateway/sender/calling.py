@@ -61,7 +61,8 @@ class Caller:
         seconds = attempt.ends_by - time.monotonic()
         if not self._may_start(delivery) or seconds < _LEAST_SECONDS:
             return Ended(attempt, Answer(outcome=NotStarted()))
-        answer = await self._send(attempt, seconds)
+        unready = None if attempt.readiness is None else attempt.readiness.answer
+        answer = await self._send(attempt, seconds) if unready is None else unready
         await self._at("after_call")
         outcome = answer.outcome.name
         ATTEMPTS.labels(delivery.target_kind, outcome).inc()

@@ -225,6 +225,16 @@ class Lanes:
         target, lane, counted_slow = entry
         self._slow_in_flight -= counted_slow
         target.ended(end=end, now=now)
+        self._free(target, lane, delivery_id, now)
+
+    def put_back(self, due: Due, *, now: datetime) -> None:
+        """Count a delivery that was taken as one that was not; it has to be offered again."""
+        target, lane, counted_slow = self._in_flight.pop(due.id)
+        self._slow_in_flight -= counted_slow
+        target.put_back(due)
+        self._free(target, lane, due.id, now)
+
+    def _free(self, target: Target, lane: Lane, delivery_id: str, now: datetime) -> None:
         if self._busy_lanes.get(lane) == delivery_id:
             del self._busy_lanes[lane]
             for due in self._behind.pop(lane, ()):

@@ -72,3 +72,11 @@ APP_PACE: Final = Gauge(
     "Calls a second that all accounts together may make through a Meta app while it is slowed.",
     ["app_id"],
 )
+MEDIA_PREPARING: Final = Gauge(
+    "gateway_media_preparing", "Messages whose media is being got ready, or waits for that."
+)
+MEDIA_READY: Final = Counter(
+    "gateway_media_prepared_total",
+    "Attempts at getting a message's media ready, by outcome: ready or failed.",
+    ["outcome"],
+)

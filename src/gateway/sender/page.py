@@ -108,11 +108,14 @@ class GraphTransport:
 
 def page_message(attempt: Attempt, contact_id: str) -> PageMessage:
     """Return an attempt's message as Graph is given it; its metadata names the attempt."""
-    message = attempt.message
+    message, readiness = attempt.message, attempt.readiness
     assert message is not None
+    content = content_on_the_wire(message)
+    if readiness is not None and readiness.attachment_id is not None:
+        content = content | {"attachment_id": readiness.attachment_id}
     return PageMessage(
         contact_id=contact_id,
-        content=content_on_the_wire(message),
+        content=content,
         metadata=f"{message.id}.{attempt.delivery.attempt}",
         tag=message.tag,
         reply_to_mid=attempt.reply_to_mid,

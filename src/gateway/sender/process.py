@@ -1,6 +1,7 @@
 """Composition root of `gateway sender`, the outbound process."""
 
 from datetime import timedelta
+from pathlib import Path
 from typing import Final
 
 from gateway.db.errands import TOPIC as ERRANDS
@@ -10,18 +11,22 @@ from gateway.domain.delivery import TargetKind
 from gateway.media_store import MediaStore
 from gateway.messaging.backfill import BACKFILL
 from gateway.messaging.files import REMOVE_FILE
+from gateway.messaging.inbound_media import FETCH_ERRAND
 from gateway.meta.graph import GraphClient
+from gateway.meta.uploading import AttachmentUploads
 from gateway.net.egress import Egress
-from gateway.net.operator_http import operator_http_client
+from gateway.net.operator_http import operator_http_client, operator_upload_client
 from gateway.net.places import EgressPolicy
 from gateway.net.resolver import SystemResolver
 from gateway.roles import RoleParts, run_role
 from gateway.sender.backfill import Backfill
 from gateway.sender.claiming import Budgets
-from gateway.sender.duties import Duty
 from gateway.sender.errands import Errands
+from gateway.sender.fetching import Fetching
 from gateway.sender.file_removal import FileRemoval
 from gateway.sender.lanes import SLOW_SHARE
+from gateway.sender.media_desk import MediaDesk
+from gateway.sender.media_fetch import MediaFetch
 from gateway.sender.page import GraphTransport
 from gateway.sender.webhook import EndpointTransport, ThirdPartyTransport
 from gateway.sender.worker import Sender, SenderPlan
@@ -44,8 +49,16 @@ async def _compose(parts: RoleParts) -> None:
     client = operator_http_client()
     lifecycle.on_close("graph", client.aclose)
     graph = GraphClient(client, base_url=settings.graph_base_url)
-    sender = _sender(parts, leases, graph)
-    errands = Errands(parts.database, leases, _duties(parts, graph))
+    egress = _egress(parts)
+    store = MediaStore.at(settings.media_url, data_dir=settings.data_dir)
+    fetching = Fetching(egress, store, spool_dir=_spool_dir(settings))
+    sender = _sender(parts, leases, graph, egress, _media_desk(parts, store, fetching))
+    duties = {
+        BACKFILL: Backfill(parts.database, graph).duty(),
+        FETCH_ERRAND: MediaFetch(parts.database, store, fetching).duty(),
+        REMOVE_FILE: FileRemoval(lambda: store).duty(),
+    }
+    errands = Errands(parts.database, leases, duties)
     parts.wakeups.listen("sender", sender.wake)
     parts.wakeups.listen(ERRANDS, errands.wake)
     seconds = settings.drain_seconds - _DRAIN_MARGIN
@@ -55,19 +68,27 @@ async def _compose(parts: RoleParts) -> None:
     lifecycle.supervise("errands", errands.run)
 
 
-def _duties(parts: RoleParts, graph: GraphClient) -> dict[str, Duty]:
-    """Return what errands of each kind do."""
+def _spool_dir(settings: Settings) -> str:
+    """Return where files lie on their way: beside the media, where these have a folder here."""
+    if settings.spool_dir or settings.media_url:
+        return settings.spool_dir
+    folder = Path(settings.data_dir).resolve() / "spool"
+    folder.mkdir(parents=True, exist_ok=True)
+    return str(folder)
+
+
+def _media_desk(parts: RoleParts, store: MediaStore, fetching: Fetching) -> MediaDesk:
     settings = parts.settings
-    return {
-        BACKFILL: Backfill(parts.database, graph).duty(),
-        REMOVE_FILE: FileRemoval(
-            lambda: MediaStore.at(settings.media_url, data_dir=settings.data_dir)
-        ).duty(),
-    }
+    client = operator_upload_client()
+    parts.lifecycle.on_close("uploads", client.aclose)
+    uploads = AttachmentUploads(client, base_url=settings.graph_base_url)
+    return MediaDesk(
+        parts.database, store, fetching, uploads, seconds=settings.sender_media_timeout
+    )
 
 
-def _sender(parts: RoleParts, leases: ShardLeases, graph: GraphClient) -> Sender:
-    settings, database, life = parts.settings, parts.database, parts.lifecycle
+def _egress(parts: RoleParts) -> Egress:
+    settings = parts.settings
     slow_slots = int(settings.sender_concurrency * SLOW_SHARE)
     resolver = SystemResolver(threads=slow_slots + _RESOLVER_THREADS)
     egress = Egress(
@@ -77,17 +98,27 @@ def _sender(parts: RoleParts, leases: ShardLeases, graph: GraphClient) -> Sender
         resolver=resolver,
         proxy_url=settings.sender_proxy_url.get_secret_value(),
     )
-    life.on_close("egress", egress.aclose)
+    parts.lifecycle.on_close("egress", egress.aclose)
+    return egress
+
+
+def _sender(
+    parts: RoleParts, leases: ShardLeases, graph: GraphClient, egress: Egress, desk: MediaDesk
+) -> Sender:
+    settings, database = parts.settings, parts.database
     keyring, clock = database.keyring, database.clock
     return Sender(
         database,
         leases,
         {
             TargetKind.PAGE: GraphTransport(graph, keyring=keyring),
-            TargetKind.THIRD_PARTY: ThirdPartyTransport(egress, keyring=keyring, clock=clock),
+            TargetKind.THIRD_PARTY: ThirdPartyTransport(
+                egress, keyring=keyring, clock=clock, links=database.links
+            ),
             TargetKind.ENDPOINT: EndpointTransport(egress, keyring=keyring, clock=clock),
         },
         graph,
+        desk=desk,
         plan=SenderPlan(
             slots=settings.sender_concurrency,
             concurrency={

@@ -53,6 +53,12 @@ class Bucket:
         if self.rate > 1:
             self._gone.append(now)
 
+    def give_back(self) -> None:
+        """Take back that the last one went: it did not."""
+        self.tokens = min(self.capacity, self.tokens + 1)
+        if self._gone:
+            self._gone.pop()
+
     def _fill(self, now: datetime) -> None:
         if self.filled_at is not None and now > self.filled_at:
             gained = (now - self.filled_at).total_seconds() * self.rate

@@ -165,15 +165,25 @@ class Target:
         else:
             due = self._actions.pop()
         self._meter.count(now)
-        for bucket in (self._bucket, self._ramp_bucket):
-            if bucket is not None:
-                bucket.take(now)
-        if self._media is not None and due.content_type in _MEDIA:
-            self._media.take(now)
+        for bucket in self._buckets(due):
+            bucket.take(now)
         if self.portion is not None:
             self.portion.take(now)
         self.in_flight += 1
         return due
+
+    def put_back(self, due: Due) -> None:
+        """Count a delivery that was taken as one that was not: it comes again later."""
+        for bucket in self._buckets(due):
+            bucket.give_back()
+        self.in_flight -= 1
+
+    def _buckets(self, due: Due) -> list[Bucket]:
+        """Return what counts the calls of a delivery at this target alone."""
+        buckets = [self._bucket, self._ramp_bucket]
+        if due.content_type in _MEDIA:
+            buckets.append(self._media)
+        return [bucket for bucket in buckets if bucket is not None]
 
     def ended(self, *, end: CallEnd | None, now: datetime) -> None:
         """Note that a call has ended; `end` None when there was none, or nobody knows."""

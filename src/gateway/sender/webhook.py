@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Final
 
 import structlog
@@ -17,6 +18,7 @@ from gateway import __version__
 from gateway.clock import Clock, true_now
 from gateway.contracts.inline_answers import CAUSED_BY_CONTACTS, read_answer
 from gateway.contracts.webhooks import MESSAGE_SEND, webhook_body
+from gateway.db.media_links import MediaLinks
 from gateway.db.secrets import KeyRing, UndecryptableError
 from gateway.db.sending import PublicEvent
 from gateway.domain import ids
@@ -34,7 +36,7 @@ from gateway.domain.delivery import (
     printable,
 )
 from gateway.messaging.endpoint_headers import headers_of
-from gateway.messaging.resources import content_on_the_wire, message_resource
+from gateway.messaging.resources import Link, content_on_the_wire, message_resource, shown_content
 from gateway.net.egress import Egress, EgressAnswer, NoAnswerError, UnreachableError
 from gateway.net.signing import sign
 from gateway.sender.attempts import Attempt
@@ -58,10 +60,13 @@ _REMEDY: Final = f"See that the webhook answers 2xx within ten seconds. {TRIED_A
 class ThirdPartyTransport:
     """POSTs messages to the outgoing webhooks of third-party channels."""
 
-    def __init__(self, egress: Egress, *, keyring: KeyRing, clock: Clock) -> None:
+    def __init__(
+        self, egress: Egress, *, keyring: KeyRing, clock: Clock, links: MediaLinks
+    ) -> None:
         self._egress = egress
         self._keyring = keyring
         self._clock = clock
+        self._links = links
 
     async def send(self, attempt: Attempt, *, seconds: float) -> Answer:
         """POST a message; a 2xx answer may tell the third party's own id of it."""
@@ -76,7 +81,7 @@ class ThirdPartyTransport:
         return await post(
             self._egress,
             channel.outgoing_webhook_url or "",
-            message_body(attempt),
+            message_body(attempt, link=partial(self._links.link, now=self._clock.now())),
             # An event's id that no event has: the message's, so that it is the same on each retry
             # and when somebody sends the message again.
             webhook_id=ids.EVENT + attempt.message.id.removeprefix(ids.MESSAGE),
@@ -194,8 +199,8 @@ def judge(answer: EgressAnswer, *, now: datetime) -> Outcome:
     return Retry(error, after)
 
 
-def message_body(attempt: Attempt) -> bytes:
-    """Return the body that carries a message to a third party."""
+def message_body(attempt: Attempt, *, link: Link) -> bytes:
+    """Return the body that carries a message to a third party; `link` makes media's addresses."""
     message, recipient = attempt.message, attempt.recipient
     assert message is not None
     assert recipient is not None
@@ -209,7 +214,8 @@ def message_body(attempt: Attempt) -> bytes:
         timestamp=message.accepted_at,
         sequence=message.sequence,
         data={
-            "message": message_resource(message) | {"content": content_on_the_wire(message)},
+            "message": message_resource(message, link=link)
+            | {"content": shown_content(message.account_id, content_on_the_wire(message), link)},
             "contact": contact,
             "reply_to_source_message_id": attempt.reply_to_mid,
         },

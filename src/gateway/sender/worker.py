@@ -14,7 +14,7 @@ runs.
 import asyncio
 import random
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 import structlog
@@ -34,6 +34,8 @@ from gateway.sender.calling import Caller
 from gateway.sender.claiming import Budgets, Claims, claim_batch
 from gateway.sender.lanes import Lanes
 from gateway.sender.lookout import SWEEP_SECONDS, Lookout, set_or_timeout
+from gateway.sender.media_desk import MediaDesk
+from gateway.sender.preparing import Preparing
 from gateway.sender.settlement_queue import SettlementQueue
 from gateway.sender.settling import Settlement
 
@@ -79,9 +81,20 @@ class Sender:
         graph: GraphClient,
         *,
         plan: SenderPlan,
+        desk: MediaDesk | None = None,
         at: Point = go_on,
     ) -> None:
-        """Take what it works with; `at` is awaited at named points, for tests that stop there."""
+        """Take what it works with.
+
+        Args:
+            database: Where the deliveries are.
+            leases: Those of the role `sender`.
+            transports: How each kind of target is called.
+            graph: Tells what became of messages of which nobody knows.
+            plan: How much is done at once, and how long it waits.
+            desk: Gets media ready; without, it is sent as the messages have it.
+            at: Awaited at named points, for tests that stop there.
+        """
         self._database = database
         self._plan = plan
         self._at = at
@@ -96,6 +109,7 @@ class Sender:
         self._caller = Caller(transports, leases, at=at)
         self._lookout = Lookout(database, self._board, self._settlements, graph)
         self._register = AppRegister(database, self._board, at=at)
+        self._preparing = Preparing(desk, self._board)
         self._claims = asyncio.Semaphore(_CLAIMS_AT_ONCE)
         self._draining = False
         self._ended = False
@@ -125,6 +139,7 @@ class Sender:
         """
         self._draining = True
         self._caller.stop()
+        self._preparing.stop()
         self._board.go.set()
         try:
             async with asyncio.timeout(seconds):
@@ -142,9 +157,12 @@ class Sender:
             now = board.clock.now()
             batch = board.lanes.take(now=now, limit=_CLAIM_BATCH, may=mine.__contains__)
             self._lookout.look_for_more()
+            taken, batch = bool(batch), self._preparing.sort(batch, group)
             if batch:
                 epochs = {due.shard: mine[due.shard] for due in batch}
                 group.create_task(self._claim_beside_others(batch, epochs, group))
+            elif taken:
+                self._claims.release()
             else:
                 self._claims.release()
                 await set_or_timeout(board.go, self._seconds_to_next())
@@ -171,7 +189,8 @@ class Sender:
         await self._at("after_claim")
         self._follow(claims)
         for attempt in claims.attempts:
-            group.create_task(self._attempt(attempt))
+            equipped = replace(attempt, readiness=self._preparing.equip(attempt))
+            group.create_task(self._attempt(equipped))
 
     def _follow(self, claims: Claims) -> None:
         for due in (*claims.left, *claims.locked):
@@ -207,7 +226,8 @@ class Sender:
             )
 
     async def _attempt(self, attempt: Attempt) -> None:
-        self._settlements.put(await self._caller.call(attempt))
+        ended = await self._caller.call(attempt)
+        self._settlements.put(await self._preparing.reconsider(ended))
 
     def _seconds_to_next(self) -> float:
         at = self._board.lanes.next_at()

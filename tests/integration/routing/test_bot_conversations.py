@@ -8,6 +8,7 @@ import pytest
 from tests.support.automation import AWAY, Automation, rule
 from tests.support.inbound import Inbound, inbound
 
+from gateway.db.media_links import MediaLinks
 from gateway.domain import ids
 from routing import commands
 from routing.enquiries import Actor
@@ -255,12 +256,20 @@ async def test_uploaded_media_is_sent_by_its_address(at: Automation, stage: Inbo
         id=media_id,
         now=stage.clock.now(),
     )
-    stage.database.public_url = "https://gateway.example/"
+    stage.database.links = MediaLinks(stage.database.keyring, public_url="https://gw.example/")
     answer = rule("fallback") | {"messages": [{"type": "image", "media_id": media_id}]}
     await at.channel(bot=await at.bot(answer), welcome=False)
     await at.says("hello")
     content = await stage.value("SELECT content FROM messages WHERE author_kind = 'bot'")
-    assert content["url"] == f"https://gateway.example/media/{media_id}/abc"
+    assert (content["media_id"], content["mime_type"]) == (media_id, "image/png")
+    told = await stage.value(
+        "SELECT data FROM events WHERE type = 'gateway.message.accepted.v1'"
+        " AND data #>> '{message,content,media_id}' IS NOT NULL"
+    )
+    # The address is made anew whenever it is shown.
+    assert "url" not in content
+    shown = told["message"]["content"]["url"]
+    assert shown.startswith(f"https://gw.example/v1/media/{media_id}/content?expires=")
 
 
 async def test_an_endpoint_hears_a_conversation_in_its_order(

@@ -26,6 +26,7 @@ from gateway.db.tables.conversations import (
     media,
     messages,
     offers,
+    page_attachments,
     pending_marks,
     timeline_entries,
 )
@@ -80,6 +81,7 @@ __all__ = [
     "meta_apps",
     "metadata",
     "offers",
+    "page_attachments",
     "page_tokens",
     "parked",
     "parked_keys",

@@ -252,7 +252,33 @@ media = Table(
     # Where the object store has it.
     Column("path", Text, nullable=False),
     moment("created_at"),
+    # Who sent it, or to whom alone it was sent; null for what an account uploaded.
+    id_column("contact_id", nullable=True),
     Index("ix_media_id", "id"),
+    Index("ix_media_created_at", "account_id", "created_at"),
+    Index(
+        "ix_media_contact",
+        "contact_id",
+        postgresql_where=text("contact_id IS NOT NULL"),
+    ),
+)
+
+# Files that a Page has with Meta, to be sent again by their id.
+page_attachments = Table(
+    "page_attachments",
+    metadata,
+    id_column("account_id", primary_key=True),
+    id_column("channel_id", primary_key=True),
+    Column("sha256", Text, primary_key=True),
+    # As what it was uploaded: image, audio, video, file.
+    Column("kind", Text, primary_key=True),
+    id_column("attachment_id"),
+    # Meta forgets them 90 days after this.
+    moment("created_at"),
+    moment("last_used_at"),
+    belongs_to("channels", "channel_id"),
+    one_of("kind", "image", "audio", "video", "file"),
+    Index("ix_page_attachments_created_at", "created_at"),
 )
 
 enquiries = Table(

@@ -4,6 +4,7 @@ from typing import Any
 
 from gateway.db.channels import Channel
 from gateway.db.messages import Message
+from gateway.messaging.inbound_media import drop_media
 from gateway.messaging.transitions import announce_message
 from routing.inbound.arrivals import Arrival
 from routing.inbound.effects.passing import pass_on
@@ -40,6 +41,7 @@ async def receive_unsent(scene: Scene, channel: Channel, arrival: Arrival) -> No
         return
     if message.unsent_at is not None:
         return
+    await drop_media(scene.work, message)
     await _change(
         scene,
         channel,

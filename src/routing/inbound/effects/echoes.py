@@ -6,6 +6,7 @@ from gateway.db.messages import Message
 from gateway.domain import ids
 from gateway.domain.conversation import ThreadOwner, owner_named
 from gateway.domain.message import AuthorKind, Direction, MessageStatus
+from gateway.messaging.inbound_media import want_media
 from gateway.messaging.resources import content_on_the_wire
 from gateway.messaging.settlement import (
     find_unclear,
@@ -116,6 +117,7 @@ async def _other_hands(scene: Scene, channel: Channel, arrival: Arrival) -> None
         sent_at=scene.work.now,
         late=bool(event.data.get(BACKFILLED)),
     )
+    await want_media(scene.work, message)
     scene.add(message)
     conversation.last_message_at = scene.work.now
     announce_message(

@@ -9,6 +9,7 @@ from gateway.db.messages import Message
 from gateway.domain import ids
 from gateway.domain.conversation import ThreadOwner
 from gateway.domain.message import AuthorKind, Direction, MessageStatus
+from gateway.messaging.inbound_media import want_media
 from gateway.messaging.thread_ownership import keep_thread, owner_at
 from gateway.messaging.transitions import announce_message
 from routing.enquiry_effects import on_contact_message
@@ -75,6 +76,7 @@ async def _speak(
         accepted_at=scene.work.now,
         late=late or arrival.parked,
     )
+    await want_media(scene.work, message, accepted=channel.inbound_media_types)
     first = conversation.last_inbound_at is None
     _note_action(scene, channel, conversation, arrival, late=late)
     message.enquiry_id = await _enquiry_of(

@@ -11,6 +11,7 @@ from tests.support.api import ADMIN_KEY, Api, FakeEngagement, FakeRoutingChanges
 from gateway.api.parts import ApiParts, LoginSettings
 from gateway.asgi import AppParts, create_app
 from gateway.db.engine import create_engine
+from gateway.db.media_links import MediaLinks
 from gateway.db.secrets import KeyRing
 from gateway.db.unit_of_work import Database
 from gateway.media_store import MediaStore
@@ -34,7 +35,9 @@ DIALOG = "https://facebook.example"
 @pytest.fixture
 async def database(database_url, clock) -> AsyncIterator[Database]:
     engine = create_engine(database_url, pool_size=10, max_overflow=10, application_name="test")
-    yield Database(engine, clock=clock, keyring=KeyRing({"a": bytes(32)}), public_url=PUBLIC_URL)
+    keyring = KeyRing({"a": bytes(32)})
+    links = MediaLinks(keyring, public_url=PUBLIC_URL)
+    yield Database(engine, clock=clock, keyring=keyring, links=links)
     await engine.dispose()
 
 

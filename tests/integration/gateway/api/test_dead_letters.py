@@ -127,6 +127,36 @@ async def test_a_timer_that_failed_is_set_anew(api, clock) -> None:
     }
 
 
+async def test_an_errand_that_failed_is_set_anew(api, clock) -> None:
+    caller = await api.account()
+    record = {
+        "kind": "look",
+        "subject_id": "chn_1",
+        "conversation_id": None,
+        "due_at": "2026-03-01T00:00:00.000Z",
+        "data": {"page": 2},
+        "reason": "failed",
+    }
+    letter = await _letter(
+        api,
+        caller.account_id,
+        reason="errand-failed",
+        topic=None,
+        headers=[],
+        value=json.dumps(record).encode(),
+    )
+    answer = await caller.post(f"/v1/dead-letters/{letter}/redeliver")
+    assert answer.json()["redelivered_at"] is not None
+    [errand] = await api.rows("SELECT kind, subject_id, data, due_at, attempt FROM errands")
+    assert errand == {
+        "kind": "look",
+        "subject_id": "chn_1",
+        "data": {"page": 2},
+        "due_at": clock.now(),
+        "attempt": 0,
+    }
+
+
 async def test_what_holds_nothing_cannot_be_done_again(api) -> None:
     caller = await api.account()
     letter = await _letter(api, caller.account_id, topic=None, value=None)

@@ -40,7 +40,9 @@ def outbox(api, acme, graph, egress, database_url):
     opened.graph_client = client
     opened.transports = {
         TargetKind.PAGE: GraphTransport(client, keyring=keyring),
-        TargetKind.THIRD_PARTY: ThirdPartyTransport(egress, keyring=keyring, clock=api.clock),
+        TargetKind.THIRD_PARTY: ThirdPartyTransport(
+            egress, keyring=keyring, clock=api.clock, links=api.database.links
+        ),
     }
     return opened
 
