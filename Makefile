@@ -11,7 +11,7 @@ IMAGE ?= channel-gateway
 
 .DEFAULT_GOAL := help
 .PHONY: help install run test check lint types imports spelling dependencies lock contracts-drift \
-	meta-errors-drift format contracts meta-errors migrate bench test-kafka test-faults \
+	meta-errors-drift format contracts meta-errors migrate bench bench-send test-kafka test-faults \
 	test-container containers image sbom
 
 help: ## List these verbs
@@ -74,6 +74,10 @@ migrate: install ## Bring the database of DATABASE_URL to this release's schema
 
 bench: install ## Measure all, or the parts that ARGS names; docs/benchmarks.md says how
 	@$(BIN)/python -m benchmarks $(ARGS)
+
+bench-send: install ## Measure sending: its speed, beside targets that hang, and with a million to come
+	@$(BIN)/python -m benchmarks sending hanging backlog
+	@$(BIN)/python -m benchmarks report
 
 test-kafka: install ## Run the tests that use a broker against Apache Kafka on three nodes (Java and Maven)
 	@$(BIN)/python scripts/java_and_maven.py

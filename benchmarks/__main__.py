@@ -19,6 +19,8 @@ PARTS: Final = (
     "timers",
     "relay",
     "sending",
+    "hanging",
+    "backlog",
     "latency",
     "recovery",
     "memory",
@@ -26,7 +28,7 @@ PARTS: Final = (
     "reports",
 )
 # Measured only where they are named.
-LONG: Final = frozenset({"memory", "reports"})
+LONG: Final = frozenset({"memory", "reports", "hanging", "backlog"})
 TOOLS: Final = ("report", "profile")
 
 

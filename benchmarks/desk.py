@@ -1,5 +1,6 @@
 """An account with Pages and conversations, written straight into a database, and its messages."""
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from gateway.db.engine import create_engine
 from gateway.db.secrets import KeyRing
 from gateway.db.tables import accounts, channels, contacts, conversations, meta_apps
 from gateway.db.unit_of_work import Database
+from gateway.db.wakeups import Wakeups
 from gateway.domain import ids
 from gateway.domain.message import AuthorKind
 from gateway.messaging.acceptance import Outgoing, accept_message
@@ -48,15 +50,19 @@ class Desk:
     async def accept(self, text: str) -> None:
         """Accept one message for each conversation, as a request for it does."""
         for start in range(0, len(self.conversations), _AT_ONCE):
-            some = self.conversations[start : start + _AT_ONCE]
-            async with self.database.unit_of_work() as work:
-                locked = await lock_conversations(work, some, account_id=self.account)
-                pages = await find_channels(work.connection, set(self.channels))
-                for each in locked.values():
-                    outgoing = Outgoing(
-                        content={"type": "text", "text": text}, author_kind=AuthorKind.AGENT
-                    )
-                    await accept_message(work, each, pages[each.channel_id], outgoing)
+            await self.accept_for(self.conversations[start : start + _AT_ONCE], text)
+
+    async def accept_for(self, conversations: Sequence[str], text: str) -> None:
+        """Accept one message for each of some conversations, in one transaction."""
+        async with self.database.unit_of_work() as work:
+            locked = await lock_conversations(work, conversations, account_id=self.account)
+            wanted = {each.channel_id for each in locked.values()}
+            pages = await find_channels(work.connection, wanted)
+            for each in locked.values():
+                outgoing = Outgoing(
+                    content={"type": "text", "text": text}, author_kind=AuthorKind.AGENT
+                )
+                await accept_message(work, each, pages[each.channel_id], outgoing)
 
 
 @asynccontextmanager
@@ -66,11 +72,13 @@ async def desk(
     """Write an account, its Pages and their conversations; the contacts have just written."""
     clock, keyring = SystemClock(), KeyRing.from_text(encryption_keys)
     engine = create_engine(database_url, pool_size=2, max_overflow=0, application_name="bench")
+    wakeups = Wakeups(database_url)
+    waking = asyncio.ensure_future(wakeups.run())
+    database = Database(engine, clock=clock, keyring=keyring, wake=wakeups.wake)
     try:
-        yield await _found(
-            Database(engine, clock=clock, keyring=keyring), keyring, pages, conversations_each
-        )
+        yield await _found(database, keyring, pages, conversations_each)
     finally:
+        waking.cancel()
         await engine.dispose()
 
 

@@ -1,9 +1,10 @@
 """Sends a second of one sender on one core, to a local Graph that takes 50 ms over each.
 
 What is to be sent stands in PostgreSQL before the sender starts, put there by the acceptance that
-REST uses: several messages in each of many conversations of many Pages. Counted is from the first
-call to the last. In the end each message must have come once, in its conversation's order, one
-after another, and must stand as sent.
+REST uses: several messages in each of many conversations of 30 Pages, then one in each conversation
+of 10,000 Pages. Counted is from the first call to the last. In the end each message must have come
+once, in its conversation's order, one after another, and must stand as sent. What PostgreSQL wrote
+for it meanwhile is told for each send.
 """
 
 import asyncio
@@ -30,7 +31,18 @@ _PAGES: Final = 30
 _CONVERSATIONS: Final = 80
 _MESSAGES: Final = 6
 _GRAPH_MILLISECONDS: Final = 50
+_MANY_PAGES: Final = 10_000
 _PATIENCE_SECONDS: Final = 100.0
+
+_WRITTEN: Final = text(
+    """
+    SELECT sum(n_tup_ins + n_tup_upd + n_tup_del)::bigint AS rows,
+           pg_wal_lsn_diff(pg_current_wal_lsn(), '0/0')::bigint AS wal
+    FROM pg_stat_user_tables
+    """
+)
+# Backends tell what they did about once a second.
+_TOLD_SECONDS: Final = 1.5
 
 # When a send arrived, to whom, with which metadata and text.
 Send: TypeAlias = tuple[float, str, str, str]
@@ -102,36 +114,51 @@ async def _settled(engine: AsyncEngine, count: int) -> None:
             await asyncio.sleep(0.5)
 
 
-async def _measure(place: Stage, graph_url: str, full: Desk) -> None:
-    count = len(full.conversations) * _MESSAGES
+async def written(engine: AsyncEngine) -> tuple[int, int]:
+    """Return how many rows, and bytes of its log, PostgreSQL has written so far."""
+    await asyncio.sleep(_TOLD_SECONDS)
+    async with engine.connect() as connection:
+        row = (await connection.execute(_WRITTEN)).one()
+    return row.rows, row.wal
+
+
+async def _measure(place: Stage, graph_url: str, full: Desk, *, messages: int, name: str) -> None:
+    count = len(full.conversations) * messages
+    rows, wal = await written(full.database.engine)
     async with place.role("sender", environment={"GRAPH_BASE_URL": graph_url}) as role:
         await _settled(full.database.engine, count)
         seconds, peak = cpu_seconds(role.pid), peak_mebibytes(role.pid)
+    rows_after, wal_after = await written(full.database.engine)
     sends = await journal(graph_url)
-    check(sends, conversations=len(full.conversations), messages=_MESSAGES)
+    check(sends, conversations=len(full.conversations), messages=messages)
     span = sends[-1][0] - sends[0][0]
-    record("sending.messages", count, "messages")
-    record("sending.sends_per_second", count / span, "1/s")
-    record("sending.cpu_per_send", seconds / count * 1e6, "µs")
-    record("sending.memory", peak, "MiB")
+    record(f"{name}.messages", count, "messages")
+    record(f"{name}.sends_per_second", count / span, "1/s")
+    record(f"{name}.cpu_per_send", seconds / count * 1e6, "µs")
+    record(f"{name}.memory", peak, "MiB")
+    record(f"{name}.rows_per_send", (rows_after - rows) / count, "rows")
+    record(f"{name}.wal_per_send", (wal_after - wal) / count, "bytes")
 
 
-async def _run() -> None:
+async def _run(*, pages: int, conversations_each: int, messages: int, name: str) -> None:
     async with (
         stage() as place,
         desk(
             place.database_url,
             place.identity.encryption_keys,
-            pages=_PAGES,
-            conversations_each=_CONVERSATIONS,
+            pages=pages,
+            conversations_each=conversations_each,
         ) as full,
         slow_graph(place.directory, milliseconds=_GRAPH_MILLISECONDS) as graph_url,
     ):
-        for n in range(_MESSAGES):
+        for n in range(messages):
             await full.accept(str(n))
-        await _measure(place, graph_url, full)
+        await _measure(place, graph_url, full, messages=messages, name=name)
 
 
 def main() -> None:
     """Measure."""
-    asyncio.run(_run())
+    few = _run(pages=_PAGES, conversations_each=_CONVERSATIONS, messages=_MESSAGES, name="sending")
+    asyncio.run(few)
+    many = _run(pages=_MANY_PAGES, conversations_each=1, messages=1, name="sending.many_targets")
+    asyncio.run(many)

@@ -4,14 +4,17 @@
 
 `POST` anything: an answer of Graph's Send API, so many milliseconds later. `GET /journal`: every
 send, in the order of arrival, as `[seconds, recipient, metadata, text]`, with the machine's
-monotonic clock. One small protocol and no framework, so that it costs next to nothing beside what
-is measured.
+monotonic clock. `POST /hang` with a JSON list of Pages: theirs are not answered until `POST /heal`.
+`POST /hook…` is an endpoint, whose calls are only counted: `GET /hooks`. One small protocol and no
+framework, so that it costs next to nothing beside what is measured.
 """
 
 import asyncio
 import json
 import sys
 import time
+from collections.abc import Callable, Collection
+from functools import partial
 from typing import Final, cast
 
 import uvloop
@@ -26,6 +29,9 @@ class SlowGraph:
     def __init__(self, seconds: float) -> None:
         self.seconds = seconds
         self.arrivals: list[tuple[float, bytes]] = []
+        self.hooks = 0
+        self._hanging: set[str] = set()
+        self._unanswered: list[Callable[[], None]] = []
 
     def journal(self) -> bytes:
         """Return all sends as JSON."""
@@ -35,6 +41,24 @@ class SlowGraph:
             message = body.get("message") or {}
             rows.append((at, body["recipient"]["id"], message.get("metadata"), message.get("text")))
         return json.dumps(rows).encode()
+
+    def hang(self, pages: Collection[str]) -> None:
+        """Answer these Pages' calls no more."""
+        self._hanging = set(pages)
+
+    def heal(self) -> None:
+        """Answer all, and what was left."""
+        self._hanging = set()
+        unanswered, self._unanswered = self._unanswered, []
+        for answer in unanswered:
+            answer()
+
+    def later(self, path: str, answer: Callable[[], None]) -> None:
+        """Answer a call in its time."""
+        if self._hanging and path.split("/")[2] in self._hanging:
+            self._unanswered.append(answer)
+        else:
+            asyncio.get_running_loop().call_later(self.seconds, answer)
 
 
 class _Connection(asyncio.Protocol):
@@ -60,13 +84,23 @@ class _Connection(asyncio.Protocol):
             self._take(head, body)
 
     def _take(self, head: bytes, body: bytes) -> None:
-        if head.startswith(b"GET "):
-            self._answer(self._graph.journal())
-            return
-        arrivals = self._graph.arrivals
-        arrivals.append((time.monotonic(), body))
-        answer = b'{"recipient_id":"1","message_id":"m_%d"}' % len(arrivals)
-        asyncio.get_running_loop().call_later(self._graph.seconds, self._answer, answer)
+        method, path, _ = head.decode("latin-1").split(" ", 2)
+        graph = self._graph
+        if method == "GET":
+            self._answer(b"%d" % graph.hooks if path == "/hooks" else graph.journal())
+        elif path == "/hang":
+            graph.hang(json.loads(body))
+            self._answer(b"{}")
+        elif path == "/heal":
+            graph.heal()
+            self._answer(b"{}")
+        elif path.startswith("/hook"):
+            graph.hooks += 1
+            asyncio.get_running_loop().call_later(graph.seconds, self._answer, b"{}")
+        else:
+            graph.arrivals.append((time.monotonic(), body))
+            answer = b'{"recipient_id":"1","message_id":"m_%d"}' % len(graph.arrivals)
+            graph.later(path, partial(self._answer, answer))
 
     def _answer(self, body: bytes) -> None:
         assert self._transport is not None
