@@ -6,7 +6,7 @@ account has a fair share of it.
 """
 
 import asyncio
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
@@ -23,7 +23,7 @@ from gateway.db.app_limits import (
 )
 from gateway.db.failures import is_transient
 from gateway.db.leases import RENEW_SECONDS
-from gateway.db.paces import TargetPace, save_paces
+from gateway.db.paces import save_paces
 from gateway.db.unit_of_work import Database, UnitOfWork
 from gateway.domain.pacing import Sign, decide_pace
 from gateway.domain.shares import fair_shares
@@ -55,7 +55,6 @@ class AppRegister:
         self._board = board
         self._at = at
         self._renewed = asyncio.Event()
-        self._written: dict[str, TargetPace] = {}
 
     def renewed(self) -> None:
         """Note that the leases were renewed."""
@@ -80,24 +79,21 @@ class AppRegister:
         """Say what was learnt, and take what others learnt."""
         lanes, now = self._board.lanes, self._board.clock.now()
         news = {app.id: app.take_news() for app in lanes.apps}
-        demands = lanes.demands(now=now)
-        paces = [each for each in lanes.paces() if self._written.get(each.target_id) != each]
+        paces = lanes.learnt()
         try:
             async with self._database.unit_of_work() as work:
                 await save_paces(work.connection, paces, now=now)
-                shared = await self._share(work, news, demands)
+                shared = await self._share(work, news)
         except BaseException:
             for app_id, untold in news.items():
                 lanes.apps.app(app_id).give_back(untold)
             raise
-        self._written = {each.target_id: each for each in lanes.paces()}
+        lanes.noted(paces)
         for each in shared:
             self._take(each, now)
         self._board.go.set()
 
-    async def _share(
-        self, work: UnitOfWork, news: Mapping[str, News], demands: Collection[AppDemand]
-    ) -> list[AppShares]:
+    async def _share(self, work: UnitOfWork, news: Mapping[str, News]) -> list[AppShares]:
         if not news:
             return []
         known = await find_app_limits(work.connection, news.keys())
@@ -112,6 +108,7 @@ class AppRegister:
         if not pressed:
             return shared
         limits = await lock_app_limits(work.connection, pressed)
+        demands = self._board.lanes.demands(now=work.now)
         wanted = await note_demands(
             work.connection,
             demands,

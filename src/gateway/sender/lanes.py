@@ -52,6 +52,8 @@ class Lanes:
         # Targets that wait for their account's portion of an app, in turn.
         self._for_portion: dict[str, deque[Target]] = defaultdict(deque)
         self._more: dict[str, int] = {}
+        # Targets of whose limits something was learnt that is not noted yet.
+        self._learnt: set[str] = set()
         self._known: dict[str, Due] = {}
         self._busy_lanes: dict[Lane, str] = {}
         self._behind: dict[Lane, list[Due]] = {}
@@ -149,11 +151,12 @@ class Lanes:
     def hear(self, told: Told, *, now: datetime) -> None:
         """Take in what a call told of its target's limits and its app's."""
         target = self._targets.get(told.target_id)
-        changed = target is not None and target.hear(
+        if target is not None and target.hear(
             told.usage, refused=told.refused, called_at=told.called_at, now=now
-        )
-        if target is not None and changed and target.pace is not None:
-            PACE.labels(target.kind).observe(target.pace.rate)
+        ):
+            self._learnt.add(target.id)
+            if target.pace is not None:
+                PACE.labels(target.kind).observe(target.pace.rate)
         if told.app_id is not None:
             self.apps.app(told.app_id).news.hear(
                 told.app_usage, refused=told.app_refused, called_at=told.called_at
@@ -187,8 +190,9 @@ class Lanes:
             for each in self.apps.portions
         ]
 
-    def paces(self) -> list[TargetPace]:
-        """Return what was learnt of targets' limits."""
+    def learnt(self) -> list[TargetPace]:
+        """Return what was learnt of targets' limits and not noted yet."""
+        targets = (self._targets.get(target_id) for target_id in self._learnt)
         return [
             TargetPace(
                 account_id=target.account_id,
@@ -196,9 +200,19 @@ class Lanes:
                 usage_percent=target.usage_percent,
                 pace=target.pace,
             )
-            for target in self._targets.values()
-            if target.account_id and (target.felt_limit or target.usage_percent is not None)
+            for target in targets
+            if target is not None and target.account_id
         ]
+
+    def noted(self, paces: Iterable[TargetPace]) -> None:
+        """Forget what was noted, unless it has changed since."""
+        for each in paces:
+            target = self._targets.get(each.target_id)
+            if target is None or (target.usage_percent, target.pace) == (
+                each.usage_percent,
+                each.pace,
+            ):
+                self._learnt.discard(each.target_id)
 
     def take(self, *, now: datetime, limit: int, may: Callable[[int], bool]) -> list[Due]:
         """Return what leaves now, one of each target in turn, and count it as in flight.
@@ -275,6 +289,7 @@ class Lanes:
             idle = not (len(target) or target.in_flight or target.slow)
             if idle and not fresh and not target.rests(now):
                 del self._targets[target.id]
+        self._learnt &= self._targets.keys()
         used = (target.portion for target in self._targets.values())
         self.apps.keep({each.key for each in used if each is not None} | self._for_portion.keys())
 

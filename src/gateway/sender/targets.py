@@ -28,6 +28,8 @@ _FIRST_CALLS: Final = {
     TargetKind.THIRD_PARTY: 1,
     TargetKind.ENDPOINT: 1,
 }
+# What stays as it is is written down so often, so that it is known to be so.
+_TELL_AGAIN: Final = timedelta(minutes=10)
 # A first attempt so late shows that nothing could be sent for a while.
 _LATE: Final = timedelta(seconds=30)
 _MILLISECOND: Final = timedelta(milliseconds=1)
@@ -62,7 +64,7 @@ class Target:
         self._ceiling: float | None = PAGE_RATE if page else None
         self.pace: Pace | None = None
         self.usage_percent: int | None = None
-        self.felt_limit = False
+        self._told_at: datetime | None = None
         # A Page's account shares the limit of its Meta app with other accounts.
         self.portion: Portion | None = None
         self._meter = Meter()
@@ -76,7 +78,7 @@ class Target:
         """Take the limits that the database knows."""
         if self.limits_at is None and self.pace is None and limits.pace is not None:
             # What the process before us learnt.
-            self.pace, self.felt_limit = limits.pace, True
+            self.pace = limits.pace
         self.limits_at, self.account_id = now, limits.account_id
         self.concurrency = limits.concurrency or default
         if limits.slow and not self.slow and self.in_flight == 0:
@@ -111,7 +113,8 @@ class Target:
     def hear(
         self, usage: Usage | None, *, refused: bool, called_at: datetime, now: datetime
     ) -> bool:
-        """Take in what a call told of the target's limit; say whether its pace changed."""
+        """Take in what a call told of the target's limit; say whether it is to be noted."""
+        fresh = usage is not None and self._is_news(usage.percent, now)
         if usage is not None:
             self.usage_percent = usage.percent
         elif self.usage_percent is not None and not refused:
@@ -119,7 +122,7 @@ class Target:
             return False
         percent = self.usage_percent or 0
         if self.pace is None and not refused and percent < PRESSED_PERCENT:
-            return False
+            return fresh
         before = self.pace
         sign = Sign(
             percent=percent,
@@ -128,9 +131,9 @@ class Target:
             called_at=called_at,
             resumes_at=max(now, self.rests_until or now),
         )
-        self.pace, self.felt_limit = decide_pace(before, sign, ceiling=self._ceiling), True
+        self.pace = decide_pace(before, sign, ceiling=self._ceiling)
         self._keep_to_rate()
-        return self.pace != before
+        return fresh or self.pace != before
 
     def add(self, due: Due) -> None:
         """Take a delivery in."""
@@ -214,6 +217,13 @@ class Target:
         if deadline is None:
             return self.rests_until
         return min(self.rests_until, max(now, deadline + OVERDUE + _MILLISECOND))
+
+    def _is_news(self, percent: int, now: datetime) -> bool:
+        """Say whether a usage differs from what was told last, or that was told long ago."""
+        if percent == self.usage_percent and self._told_at and now < self._told_at + _TELL_AGAIN:
+            return False
+        self._told_at = now
+        return True
 
     def _keep_to_rate(self) -> None:
         rates = [self._ceiling, None if self.pace is None else self.pace.rate]

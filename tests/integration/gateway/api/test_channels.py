@@ -410,3 +410,34 @@ async def test_uploaded_media_goes_by_a_link_that_needs_no_key(api):
     said["content"]["type"] = "video"
     refused = await acme.post(f"/v1/channels/{channel['id']}/messages", said)
     assert pointers(problem(refused, "media-not-supported", 422)) == ["/content/type"]
+
+
+async def test_a_channel_shows_what_was_learnt_of_its_limits(api):
+    acme, other = await api.account(), await api.account("Other")
+    channel = await api.messenger(acme)
+    path = f"/v1/channels/{channel['id']}"
+    assert "sending" not in (await acme.get(path)).json()
+    await api.rows(
+        "INSERT INTO target_paces (account_id, target_id, usage_percent, rate, felt, decided_at)"
+        " VALUES (:account_id, :id, 85, 3.5, 5, gateway_now())",
+        account_id=acme.account_id,
+        id=channel["id"],
+    )
+    assert (await acme.get(path)).json()["sending"] == {
+        "usage_percent": 85,
+        "app_usage_percent": None,
+        "pace_per_second": 3.5,
+        "rests_until": None,
+    }
+    await api.rows(
+        "INSERT INTO app_limits (app_id, usage_percent, told_at, rests_until)"
+        " VALUES (:app_id, 100, gateway_now(), gateway_now() + interval '1 minute')",
+        app_id=channel["meta_app_id"],
+    )
+    sending = (await acme.get(path)).json()["sending"]
+    assert sending["app_usage_percent"] == 100
+    assert sending["rests_until"] is not None
+    # What an hour says nothing of any more is not shown, and nobody else sees any of it.
+    await api.rows("UPDATE target_paces SET decided_at = gateway_now() - interval '2 hours'")
+    assert (await acme.get(path)).json()["sending"]["usage_percent"] is None
+    problem(await other.get(path), "not-found", 404)

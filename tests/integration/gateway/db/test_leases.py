@@ -108,6 +108,16 @@ async def test_a_lone_process_takes_every_shard(database):
         assert {owner for owner, _ in (await owners(database)).values()} == {"one"}
 
 
+async def test_each_renewal_is_told(database):
+    owner, renewed = Owner(database, "one"), asyncio.Event()
+    owner.leases.on_renewed(renewed.set)
+    async with owner.running():
+        for _ in range(2):
+            async with asyncio.timeout(10):
+                await renewed.wait()
+            renewed.clear()
+
+
 async def test_only_the_role_asked_for_is_taken(database):
     async with Owner(database, "one").running() as one:
         await one.gain(SHARDS)

@@ -95,7 +95,7 @@ def test_a_page_slows_down_from_80_per_cent_on():
     assert plan.lanes.slowed_targets == 1
     # Seven tenths of what was called.
     assert 380 <= len(plan.run(2, since=1)) <= 421
-    (pace,) = plan.lanes.paces()
+    (pace,) = plan.lanes.learnt()
     assert (pace.usage_percent, round(pace.pace.rate)) == (85, 210)
 
 
@@ -104,9 +104,25 @@ def test_an_endpoint_that_refuses_is_called_half_as_fast():
     lanes.offer([due(0, "e", kind=TargetKind.ENDPOINT)], now=NOW)
     lanes.limit([TargetLimits(target_id="e", account_id="a")], now=NOW)
     lanes.hear(told("e"), now=NOW)
-    assert lanes.paces() == []
+    assert lanes.learnt() == []
     lanes.hear(told("e", refused=True), now=NOW)
     assert lanes.slowed_targets == 1
+
+
+def test_what_was_noted_is_not_noted_again_until_it_changes():
+    plan = Plan(a=1)
+    plan.lanes.hear(told("page-a", percent=30), now=NOW)
+    noted = plan.lanes.learnt()
+    assert [each.usage_percent for each in noted] == [30]
+    plan.lanes.hear(told("page-a", percent=31), now=at(1))
+    # It changed while the other was written.
+    plan.lanes.noted(noted)
+    (newer,) = plan.lanes.learnt()
+    plan.lanes.noted([newer])
+    plan.lanes.hear(told("page-a", percent=31), now=at(2))
+    assert plan.lanes.learnt() == []
+    plan.lanes.hear(told("page-a", percent=31), now=at(900))
+    assert plan.lanes.learnt() == [newer]
 
 
 def test_who_takes_over_goes_on_at_the_pace_that_was_learnt():
