@@ -36,12 +36,21 @@ _NOTICED_SECONDS: Final = 3.0
 _RATE: Final = 100
 _SECRET: Final = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"  # noqa: S105 - nobody else's
 
+# One event is announced; the others are like it.
+_EVENTS: Final = """
+    INSERT INTO events (created_at, id, account_id, type, key, sequence, source, subject,
+                        occurred_at, data, shard)
+    SELECT created_at, 'evt_' || lpad(n::text, 26, '0'), account_id, type, key, sequence + n,
+           source, subject, occurred_at, data, shard
+    FROM events, generate_series(1, $2) AS n WHERE id = $1
+"""
 _FILL: Final = """
     INSERT INTO deliveries (id, account_id, shard, target_kind, target_id, lane, kind, event_id,
                             event_created_at, due_at, created_at, ready)
     SELECT 'dlv_' || lpad(n::text, 26, '0'), $1, $2, 'endpoint', $3,
-           'dlv_' || lpad(n::text, 26, '0'), 'event', $4, $5, $5, $5, true
-    FROM generate_series(1, $6) AS n
+           'dlv_' || lpad(n::text, 26, '0'), 'event', 'evt_' || lpad(n::text, 26, '0'),
+           $4, $4, $4, true
+    FROM generate_series(1, $5) AS n
 """
 _FILL_SECONDS: Final = 300.0
 
@@ -134,8 +143,9 @@ async def _fill(full: Desk, graph_url: str, database_url: str) -> str:
         work.announce(event)
         now = work.now
     connection = await asyncpg.connect(database_url.replace("+asyncpg", ""))
-    parameters = (full.account, shard_of(endpoint_id), endpoint_id, event.id, now, _DELIVERIES)
+    await connection.execute(_EVENTS, event.id, _DELIVERIES, timeout=_FILL_SECONDS)
+    parameters = (full.account, shard_of(endpoint_id), endpoint_id, now, _DELIVERIES)
     await connection.execute(_FILL, *parameters, timeout=_FILL_SECONDS)
-    await connection.execute("VACUUM ANALYZE deliveries", timeout=_FILL_SECONDS)
+    await connection.execute("VACUUM ANALYZE deliveries, events", timeout=_FILL_SECONDS)
     await connection.close()
     return endpoint_id

@@ -1,4 +1,5 @@
 import asyncio
+from datetime import timedelta
 
 import pytest
 from standardwebhooks import Webhook
@@ -415,13 +416,14 @@ async def test_uploaded_media_goes_by_a_link_that_needs_no_key(api):
 async def test_a_channel_shows_what_was_learnt_of_its_limits(api):
     acme, other = await api.account(), await api.account("Other")
     channel = await api.messenger(acme)
-    path = f"/v1/channels/{channel['id']}"
+    path, now = f"/v1/channels/{channel['id']}", api.database.clock.now()
     assert "sending" not in (await acme.get(path)).json()
     await api.rows(
         "INSERT INTO target_paces (account_id, target_id, usage_percent, rate, felt, decided_at)"
-        " VALUES (:account_id, :id, 85, 3.5, 5, gateway_now())",
+        " VALUES (:account_id, :id, 85, 3.5, 5, :at)",
         account_id=acme.account_id,
         id=channel["id"],
+        at=now,
     )
     assert (await acme.get(path)).json()["sending"] == {
         "usage_percent": 85,
@@ -431,13 +433,15 @@ async def test_a_channel_shows_what_was_learnt_of_its_limits(api):
     }
     await api.rows(
         "INSERT INTO app_limits (app_id, usage_percent, told_at, rests_until)"
-        " VALUES (:app_id, 100, gateway_now(), gateway_now() + interval '1 minute')",
+        " VALUES (:app_id, 100, :at, :until)",
         app_id=channel["meta_app_id"],
+        at=now,
+        until=now + timedelta(minutes=1),
     )
     sending = (await acme.get(path)).json()["sending"]
     assert sending["app_usage_percent"] == 100
     assert sending["rests_until"] is not None
     # What an hour says nothing of any more is not shown, and nobody else sees any of it.
-    await api.rows("UPDATE target_paces SET decided_at = gateway_now() - interval '2 hours'")
+    await api.rows("UPDATE target_paces SET decided_at = :at", at=now - timedelta(hours=2))
     assert (await acme.get(path)).json()["sending"]["usage_percent"] is None
     problem(await other.get(path), "not-found", 404)
