@@ -114,6 +114,8 @@ deliveries = Table(
         "shard",
         "target_id",
         "due_at",
+        # What was held is released with one due time for all.
+        "ordinal",
         postgresql_where=text("status = 'pending' AND ready AND due_at IS NOT NULL"),
     ),
     Index(
