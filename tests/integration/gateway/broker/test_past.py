@@ -38,6 +38,8 @@ async def test_records_of_a_time_are_read_to_the_end(kafka_bootstrap):
         assert await _values(kafka, since=past[0], until=past[1], topic="nobody.s.topic") == []
 
 
+@pytest.mark.enable_socket
+@pytest.mark.allow_hosts(["127.0.0.1"])
 async def test_a_kafka_that_is_away_is_said():
     connection = KafkaConnection(bootstrap_servers="127.0.0.1:1")
     with pytest.raises(TopicUnreadableError):
