@@ -10,6 +10,7 @@ from typing import Final
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gateway.api.feed_watch import FeedWatch
+from gateway.api.meta_callbacks import CALLBACKS
 from gateway.api.parts import ApiParts, LoginSettings
 from gateway.asgi import AppParts, create_app
 from gateway.broker.partitioning import partition_of
@@ -135,6 +136,7 @@ def _api_parts(parts: RoleParts, topics: Topics) -> ApiParts:
             dialog_base_url=settings.facebook_dialog_base_url,
             return_origins=settings.login_return_origins,
         ),
+        kafka_retention_hours=settings.kafka_retention_hours,
         graph=GraphClient(client, base_url=base_url),
         engagement=Engagement(),
         routing_rules=RoutingRules(),
@@ -165,7 +167,8 @@ class _Front:
         self._rest = rest
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
-        is_webhook = scope["type"] == "http" and scope["path"].startswith(PREFIX)
+        path = scope["path"] if scope["type"] == "http" else ""
+        is_webhook = path.startswith(PREFIX) and not path.endswith(CALLBACKS)
         return (self._webhooks if is_webhook else self._rest)(scope, receive, send)
 
 

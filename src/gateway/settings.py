@@ -130,6 +130,19 @@ class Settings(BaseSettings):
         description="Where a login may send a browser back to, as `https://host[:port]`, …",
     )
 
+    # Channels
+    channel_probe_seconds: float = Field(
+        default=900,
+        gt=0,
+        description="Between two looks at a Page and its token, ± 20 %; longer where there are so "
+        "many Pages that they would make more than a call a second.",
+    )
+    webhook_check_seconds: float = Field(
+        default=3600,
+        gt=0,
+        description="Between two challenges of a third party's address, ± 20 %.",
+    )
+
     # Sending
     sender_concurrency: int = Field(default=1000, ge=1, description="Calls in flight a process.")
     sender_page_concurrency: int = Field(

@@ -2,13 +2,12 @@
 
 from collections.abc import Collection
 from datetime import timedelta
-from typing import Any, Final
+from typing import Final
 
 from fastapi import APIRouter, Response
 from pydantic import Field, SecretStr
 
 from gateway.api.channel_bodies import Address
-from gateway.api.channel_changes import write_status
 from gateway.api.channel_resources import existing_channel, shown
 from gateway.api.connecting import (
     access_of,
@@ -22,10 +21,9 @@ from gateway.api.parts import ApiParts, Parts
 from gateway.api.rotation import RotatedSigningSecret, Rotation
 from gateway.api.source_changes import signing_secrets
 from gateway.contracts.resources import Channel as ChannelResource
-from gateway.db.channel_writes import change_channel, count_failed_challenge
+from gateway.db.channel_writes import change_channel
 from gateway.db.channels import Channel
 from gateway.db.meta_apps import get_app, raise_secret_version
-from gateway.db.unit_of_work import UnitOfWork
 from gateway.domain.channel import ChannelKind, ChannelStatus, StatusReason
 from gateway.errors import (
     ChallengeFailedError,
@@ -35,6 +33,8 @@ from gateway.errors import (
 from gateway.http.exchange import Exchange
 from gateway.http.routes import WRITE, AccountId, GatewayRoute, Outside, Work
 from gateway.http.schemas import Body, Moment, Resource
+from gateway.messaging.channel_status import write_status
+from gateway.messaging.probing import take_challenge
 from gateway.meta.pages import PageRefusedError, Wanted
 from gateway.net.signing import generate_signing_secret
 
@@ -42,7 +42,6 @@ router = APIRouter(
     prefix="/v1/channels", tags=["Channels"], route_class=GatewayRoute, dependencies=[WRITE]
 )
 
-_FAILURES_TO_DEGRADE: Final = 3
 _ALIVE: Final = (ChannelStatus.ACTIVE, ChannelStatus.DEGRADED, ChannelStatus.DISCONNECTED)
 _ALLOWED: Final[dict[ChannelStatus, tuple[str, ...]]] = {
     ChannelStatus.ACTIVE: ("suspended", "disconnected", "deleted"),
@@ -175,14 +174,13 @@ async def verify_channel(
         await challenge_address(parts, channel.outgoing_webhook_url, secrets)
     except ChallengeFailedError:
         async with outside.glance() as work:
-            await _count_failure(work, account_id, channel_id)
+            await take_challenge(work, channel, passed=False)
         raise
     work = await outside.effect()
-    channel = await existing_channel(work, account_id, channel_id, lock=True, alive=True)
-    changes: dict[str, Any] = {"failed_challenges": 0}
-    if channel.status_reason is StatusReason.CHALLENGE_FAILED:
-        changes |= {"status": ChannelStatus.ACTIVE, "status_reason": None}
-    return shown(parts, await write_status(work, channel, **changes), response)
+    checked = await take_challenge(work, channel, passed=True)
+    if checked is None:
+        checked = await existing_channel(work, account_id, channel_id, alive=True)
+    return shown(parts, checked, response)
 
 
 @router.post("/{channel_id}/incoming-token/rotate")
@@ -258,18 +256,6 @@ async def _probe(
     if page.trouble is not None:
         return ChannelStatus.DEGRADED, page.trouble
     return ChannelStatus.ACTIVE, None
-
-
-async def _count_failure(work: UnitOfWork, account_id: str, channel_id: str) -> None:
-    channel = await existing_channel(work, account_id, channel_id, lock=True)
-    failures = await count_failed_challenge(work.connection, channel)
-    if failures >= _FAILURES_TO_DEGRADE and channel.status is ChannelStatus.ACTIVE:
-        await write_status(
-            work,
-            channel,
-            status=ChannelStatus.DEGRADED,
-            status_reason=StatusReason.CHALLENGE_FAILED,
-        )
 
 
 def _check_disconnectable(channel: Channel) -> None:

@@ -6,7 +6,6 @@ from typing import ClassVar, Final
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from gateway.api.channel_changes import write_status
 from gateway.api.channel_resources import existing_channel, shown
 from gateway.api.parts import Parts
 from gateway.contracts.resources import Channel as ChannelResource
@@ -16,6 +15,7 @@ from gateway.errors import NotFoundError, UnsupportedMediaTypeError
 from gateway.http.admission import read_body
 from gateway.http.routes import READ, WRITE, AccountId, GatewayRoute, Glances, Work
 from gateway.http.versions import IfMatch
+from gateway.messaging.channel_status import write_status
 
 LARGEST_BYTES: Final = 1_048_576
 _TYPES: Final = ("image/png", "image/jpeg")

@@ -20,9 +20,9 @@ from gateway.domain.channel import ChannelKind, ChannelStatus, StatusReason
 from gateway.errors import (
     FieldFault,
     InvalidFieldsError,
-    PageAlreadyConnectedError,
     UpstreamFailedError,
 )
+from gateway.messaging.channel_status import already_connected
 from gateway.meta.pages import AppAccess, ConnectedPage, PageRefusedError, Wanted
 from gateway.net.challenge import challenge
 from gateway.net.signing import generate_signing_secret
@@ -76,11 +76,6 @@ async def check_source_is_free(
         raise already_connected()
 
 
-def already_connected() -> PageAlreadyConnectedError:
-    """Return the refusal of a source that another channel holds; it does not tell whose."""
-    return PageAlreadyConnectedError("This Page or account is connected to a channel already.")
-
-
 async def app_access(work: UnitOfWork, app_id: str) -> AppAccess:
     """Return what connecting in the name of an app needs.
 
@@ -124,6 +119,8 @@ async def ask_meta(
             "page_id": wanted.page_id,
             "page_name": page.name or page_name,
             "subscribed_fields": list(page.subscribed_fields),
+            "token_expires_at": page.expires_at,
+            "token_warned_days": None,
         },
         sealed={"page_access_token": wanted.token.get_secret_value()},
         trouble=page.trouble,

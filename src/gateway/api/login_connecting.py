@@ -16,7 +16,6 @@ from gateway.api.channel_bodies import (
     SourceId,
 )
 from gateway.api.channel_resources import shown
-from gateway.api.connecting import already_connected
 from gateway.api.login_resources import granted_pages
 from gateway.api.new_channels import ask_for_new_source, check_new_channel, make_channel
 from gateway.api.parts import ApiParts
@@ -32,6 +31,7 @@ from gateway.errors import ConflictError, FieldFault, GatewayError, InvalidField
 from gateway.http.exchange import Exchange
 from gateway.http.problems import problem_body, problem_type_of
 from gateway.http.schemas import Body, Resource
+from gateway.messaging.channel_status import already_connected
 
 _CHARACTER = regex.compile(r"\X")
 

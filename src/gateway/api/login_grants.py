@@ -9,16 +9,15 @@ from typing import Any, Final
 import structlog
 from pydantic import SecretStr
 
-from gateway.api.channel_changes import write_status
 from gateway.api.connecting import access_of, connect_page
 from gateway.api.parts import ApiParts
+from gateway.api.taking_over import take_over
 from gateway.db.channel_writes import find_connected_by, find_on_pages, secret_row
 from gateway.db.channels import Channel, get_channel
 from gateway.db.logins import Login, change_login
 from gateway.db.meta_apps import get_app
 from gateway.db.page_tokens import (
     PageToken,
-    find_page_tokens,
     keep_page_tokens,
 )
 from gateway.db.page_tokens import secret_row as page_token_row
@@ -27,6 +26,7 @@ from gateway.domain.channel import ChannelKind, ChannelStatus, StatusReason
 from gateway.domain.login import GRANT_LIFE, LoginState
 from gateway.errors import PageAlreadyConnectedError, UpstreamFailedError
 from gateway.messaging.channel_health import mark_channel
+from gateway.messaging.channel_status import write_status
 from gateway.meta.login import FoundPage, Grant
 from gateway.meta.pages import AppAccess, ConnectedPage, PageRefusedError, Wanted
 
@@ -98,37 +98,12 @@ async def _mark_lost(work: UnitOfWork, login: Login, grant: Grant) -> list[str]:
         page_id = channel.page_id or channel.source_id
         if page_id in granted or channel.status is ChannelStatus.SUSPENDED:
             continue
-        if await _take_over(work, channel, but=grant.user_id):
+        if await take_over(work, channel, but=grant.user_id):
             continue
         await mark_channel(work, channel, ChannelStatus.DISCONNECTED, StatusReason.PAGE_NOT_GRANTED)
         if channel.account_id == login.account_id:
             lost.append(channel.id)
     return lost
-
-
-async def _take_over(work: UnitOfWork, channel: Channel, *, but: str) -> bool:
-    """Let a channel live by another administrator's token, where one is known."""
-    page_id = channel.page_id or channel.source_id
-    known = await find_page_tokens(
-        work.connection, channel.account_id, channel.meta_app_id or "", [page_id]
-    )
-    for each in known:
-        if each.user_id == but:
-            continue
-        locked = await get_channel(work.connection, channel.account_id, channel.id, lock=True)
-        if locked is not None:
-            await write_status(work, locked, **_token(work, locked, each.open(work.keyring), each))
-            return True
-    return False
-
-
-def _token(work: UnitOfWork, channel: Channel, token: SecretStr, kept: PageToken) -> dict[str, Any]:
-    return {
-        "page_access_token": work.keyring.encrypt(
-            token.get_secret_value(), row=secret_row(channel.id, "page_access_token")
-        ),
-        "connected_by": kept.user_id,
-    }
 
 
 async def _renew(

@@ -12,7 +12,6 @@ from gateway.api.channel_bodies import (
 from gateway.api.channel_settings import require_department, settings_columns
 from gateway.api.connecting import (
     Asked,
-    already_connected,
     app_access,
     ask_meta,
     ask_third_party,
@@ -26,7 +25,7 @@ from gateway.db.departments import count_departments
 from gateway.db.meta_apps import raise_secret_version
 from gateway.db.unit_of_work import UnitOfWork
 from gateway.domain import ids
-from gateway.domain.channel import ChannelKind, ChannelStatus
+from gateway.domain.channel import ChannelKind
 from gateway.errors import (
     ConflictError,
     DepartmentsExhaustedError,
@@ -34,6 +33,7 @@ from gateway.errors import (
 )
 from gateway.http.exchange import Exchange
 from gateway.messaging.channel_events import announce_channel
+from gateway.messaging.channel_status import already_connected, entered
 from gateway.meta.pages import Wanted
 
 NewMetaChannel: TypeAlias = NewMessengerChannel | NewInstagramChannel
@@ -126,11 +126,6 @@ async def make_channel(
     announce_channel(work, channel, entered(channel.status))
     await raise_secret_version(work)
     return channel
-
-
-def entered(status: ChannelStatus) -> str:
-    """Return the event that tells of a status."""
-    return "activated" if status is ChannelStatus.ACTIVE else status.value
 
 
 def _source_id(body: NewMetaChannel) -> str:

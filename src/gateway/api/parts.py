@@ -36,6 +36,7 @@ class ApiParts:
     inbound_partition: PartitionOf
     endpoint_retry_seconds: Sequence[int]
     login_settings: LoginSettings = LoginSettings()
+    kafka_retention_hours: int = 168
 
 
 def api_parts(request: Request) -> ApiParts:

@@ -119,6 +119,26 @@ async def shares_page(connection: AsyncConnection, channel: Channel) -> bool:
     return int((await connection.execute(statement)).scalar_one()) > 0
 
 
+async def note_probe(
+    connection: AsyncConnection, channel: Channel, *, now: datetime, expires_at: datetime | None
+) -> None:
+    """Write down that a token was looked at and when it ends; nobody's version is raised by it."""
+    await connection.execute(
+        update(channels)
+        .where(channels.c.account_id == channel.account_id, channels.c.id == channel.id)
+        .values(token_checked_at=now, token_expires_at=expires_at)
+    )
+
+
+async def forget_failed_challenges(connection: AsyncConnection, channel: Channel) -> None:
+    """Write down that a third party's challenge was answered; no version is raised by it."""
+    await connection.execute(
+        update(channels)
+        .where(channels.c.account_id == channel.account_id, channels.c.id == channel.id)
+        .values(failed_challenges=0)
+    )
+
+
 async def count_failed_challenge(connection: AsyncConnection, channel: Channel) -> int:
     """Count one more failed challenge of a third party and return how many there are in a row."""
     statement = (

@@ -30,6 +30,8 @@ class Channel:
     page_name: str | None
     page_access_token: bytes | None
     connected_by: str | None
+    token_expires_at: datetime | None
+    token_warned_days: int | None
     subscribed_fields: list[str]
     source_name: str | None
     outgoing_webhook_url: str | None

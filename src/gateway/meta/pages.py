@@ -4,8 +4,9 @@ Shapes: `POST /debug_token`, `GET /{page}`, and `POST`, `GET`, `DELETE /{page}/s
 the Graph API.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any, Final
 from urllib.parse import quote
 
@@ -49,6 +50,8 @@ NOT_A_PAGE: Final = "You can only connect Facebook Pages; personal profiles cann
 
 _MAX_NAME: Final = 255
 _HUMAN_AGENT: Final = "human_agent"
+_MESSAGES: Final = "messages"
+_MAX_SECONDS: Final = 1 << 36
 _INVALID_PARAMETER: Final = 100
 _BAD_TOKEN: Final = 190
 _FIELD_REFUSED: Final = frozenset({10, 100, 200})
@@ -77,13 +80,16 @@ class ConnectedPage:
     """A Page whose token holds and whose events we get.
 
     `trouble` is why the channel can nevertheless not do all that it should; `human_agent` says that
-    the app has that feature here.
+    the app has that feature here. `expires_at` is when the token, or the consent behind it, ends by
+    itself. `resubscribed` says that the subscription was missing, and events may have been missed.
     """
 
     name: str | None
     subscribed_fields: Sequence[str]
     trouble: StatusReason | None
     human_agent: bool = False
+    expires_at: datetime | None = None
+    resubscribed: bool = False
 
 
 class PageRefusedError(Exception):
@@ -131,18 +137,35 @@ class PageConnector:
         page = await self._read_page(access, wanted)
         await self._subscribe(access)
         fields = await self._subscribed_fields(access, app.app_id)
-        trouble = None
-        if "messages" not in fields:
-            trouble = StatusReason.SUBSCRIPTION_MISSING
-        elif page.get("is_published") is False:
-            trouble = StatusReason.PAGE_UNPUBLISHED
-        name = page.get("name")
-        return ConnectedPage(
-            name=name[:_MAX_NAME] if isinstance(name, str) else None,
-            subscribed_fields=fields,
-            trouble=trouble,
-            human_agent=_HUMAN_AGENT in (described.get("scopes") or ()),
+        return _connected(described, page, fields)
+
+    async def probe(
+        self, app: AppAccess, wanted: Wanted, *, expected: Collection[str]
+    ) -> ConnectedPage:
+        """Look how a connected Page does; subscribe to it again where `expected` fields are gone.
+
+        Raises:
+            PageRefusedError: The token or the Page is not what it has to be any more.
+            UpstreamFailedError: Graph did not answer, or not sensibly.
+        """
+        described = await self._check_token(app, wanted)
+        access = PageAccess(
+            page_id=wanted.page_id,
+            token=wanted.token,
+            app_secret=app.secret,
+            version=app.version,
         )
+        page = await self._read_page(access, wanted)
+        fields = await self._subscribed_fields(access, app.app_id)
+        if not set(expected or (_MESSAGES,)) - set(fields):
+            return _connected(described, page, fields)
+        try:
+            await self._subscribe(access)
+        except PageRefusedError:
+            # The Page can do all else; who may mend it is told by the channel's status.
+            return _connected(described, page, fields)
+        fields = await self._subscribed_fields(access, app.app_id)
+        return _connected(described, page, fields, resubscribed=_MESSAGES in fields)
 
     async def disconnect(self, access: PageAccess) -> None:
         """Take the app off a Page.
@@ -234,6 +257,44 @@ class PageConnector:
         return f"{access.version}/{quote(access.page_id, safe='')}{edge}"
 
 
+def _connected(
+    described: Mapping[str, Any],
+    page: Mapping[str, Any],
+    fields: Sequence[str],
+    *,
+    resubscribed: bool = False,
+) -> ConnectedPage:
+    name = page.get("name")
+    return ConnectedPage(
+        name=name[:_MAX_NAME] if isinstance(name, str) else None,
+        subscribed_fields=fields,
+        trouble=_trouble(page, fields),
+        human_agent=_HUMAN_AGENT in (described.get("scopes") or ()),
+        expires_at=_end(described),
+        resubscribed=resubscribed,
+    )
+
+
+def _trouble(page: Mapping[str, Any], fields: Sequence[str]) -> StatusReason | None:
+    """Return what a Page suffers from; Meta tells of restrictions by refused sends alone."""
+    if page.get("is_published") is False:
+        return StatusReason.PAGE_UNPUBLISHED
+    if page.get("restricted") is True:
+        return StatusReason.PAGE_RESTRICTED
+    if page.get("messages_allowed") is False:
+        return StatusReason.MESSAGES_NOT_ALLOWED
+    return None if _MESSAGES in fields else StatusReason.SUBSCRIPTION_MISSING
+
+
+def _end(described: Mapping[str, Any]) -> datetime | None:
+    """Return when a token ends by itself, or else when the consent to the use of data does."""
+    for name in ("expires_at", "data_access_expires_at"):
+        seconds = described.get(name)
+        if type(seconds) is int and 0 < seconds < _MAX_SECONDS:
+            return datetime.fromtimestamp(seconds, UTC)
+    return None
+
+
 def judge_token(described: Mapping[str, Any], *, app_id: str, page_id: str) -> None:
     """Pass where `debug_token` says that a token is this Page's, for this app, and alive.
 
@@ -267,6 +328,22 @@ def judge_token(described: Mapping[str, Any], *, app_id: str, page_id: str) -> N
             f"The token lacks the permission {' and '.join(missing)}.",
             reason=StatusReason.PERMISSION_MISSING,
         )
+    if page_id not in _granted_pages(described, default=page_id):
+        raise PageRefusedError(
+            "page-not-granted",
+            "The Page is not among those that were granted.",
+            reason=StatusReason.PAGE_NOT_GRANTED,
+        )
+
+
+def _granted_pages(described: Mapping[str, Any], *, default: str) -> Sequence[str]:
+    """Return the Pages that a token may send for; the default where it is not told."""
+    granular = described.get("granular_scopes")
+    for each in granular if isinstance(granular, list) else []:
+        targets = _members(each).get("target_ids")
+        if _members(each).get("scope") == NEEDED_PERMISSIONS[0] and isinstance(targets, list):
+            return [str(target) for target in targets]
+    return [default]
 
 
 def _names(fault: GraphFault, field: str) -> bool:

@@ -18,6 +18,7 @@ from gateway.domain.delivery import (
 )
 from gateway.domain.verdict import TargetHeld
 from gateway.messaging.channel_health import mark_channel
+from gateway.messaging.probing import probe_soon
 from gateway.messaging.settlement import hold_target
 from gateway.sender.attempts import Ended, Result, Stopped
 from gateway.sender.endpoint_health import judge_endpoints
@@ -75,6 +76,8 @@ async def _mark_channels(work: UnitOfWork, ended: Iterable[Ended], done: Consequ
         if marked is None:
             # The token was replaced while the call with the old one ran: try with the new one.
             done.outcomes[each.delivery_id] = Retry(outcome.error)
+        else:
+            await probe_soon(work, marked)
 
 
 async def _rest(work: UnitOfWork, ended: Iterable[Ended], done: Consequences) -> None:

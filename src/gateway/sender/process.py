@@ -12,7 +12,10 @@ from gateway.media_store import MediaStore
 from gateway.messaging.backfill import BACKFILL
 from gateway.messaging.files import REMOVE_FILE
 from gateway.messaging.inbound_media import FETCH_ERRAND
+from gateway.messaging.probing import PROBE, WEBHOOK_CHECK
 from gateway.meta.graph import GraphClient
+from gateway.meta.graph_calls import GraphCalls
+from gateway.meta.pages import PageConnector
 from gateway.meta.uploading import AttachmentUploads
 from gateway.net.egress import Egress
 from gateway.net.operator_http import operator_http_client, operator_upload_client
@@ -28,6 +31,7 @@ from gateway.sender.lanes import SLOW_SHARE
 from gateway.sender.media_desk import MediaDesk
 from gateway.sender.media_fetch import MediaFetch
 from gateway.sender.page import GraphTransport
+from gateway.sender.probing import ChannelProbes, Watch, WebhookChecks
 from gateway.sender.webhook import EndpointTransport, ThirdPartyTransport
 from gateway.sender.worker import Sender, SenderPlan
 from gateway.settings import Settings
@@ -53,12 +57,22 @@ async def _compose(parts: RoleParts) -> None:
     store = MediaStore.at(settings.media_url, data_dir=settings.data_dir)
     fetching = Fetching(egress, store, spool_dir=_spool_dir(settings))
     sender = _sender(parts, leases, graph, egress, _media_desk(parts, store, fetching))
+    pages = PageConnector(GraphCalls(client, base_url=settings.graph_base_url))
     duties = {
         BACKFILL: Backfill(parts.database, graph).duty(),
         FETCH_ERRAND: MediaFetch(parts.database, store, fetching).duty(),
         REMOVE_FILE: FileRemoval(lambda: store).duty(),
+        PROBE: ChannelProbes(parts.database, pages, seconds=settings.channel_probe_seconds).duty(),
+        WEBHOOK_CHECK: WebhookChecks(
+            parts.database, egress, seconds=settings.webhook_check_seconds
+        ).duty(),
     }
     errands = Errands(parts.database, leases, duties)
+    watch = Watch(
+        parts.database,
+        probe_seconds=settings.channel_probe_seconds,
+        check_seconds=settings.webhook_check_seconds,
+    )
     parts.wakeups.listen("sender", sender.wake)
     parts.wakeups.listen(ERRANDS, errands.wake)
     seconds = settings.drain_seconds - _DRAIN_MARGIN
@@ -66,6 +80,7 @@ async def _compose(parts: RoleParts) -> None:
     lifecycle.on_drain("errands", lambda: errands.drain(seconds=seconds))
     lifecycle.supervise("sender", sender.run)
     lifecycle.supervise("errands", errands.run)
+    lifecycle.supervise("watch", watch.run)
 
 
 def _spool_dir(settings: Settings) -> str:

@@ -30,6 +30,7 @@ from gateway.db.tables.conversations import (
     pending_marks,
     timeline_entries,
 )
+from gateway.db.tables.deletions import data_deletions
 from gateway.db.tables.destinations import bot_versions, bots, departments, teams, turns
 from gateway.db.tables.events import dead_letters, deliveries, delivery_attempts, events, reruns
 from gateway.db.tables.limits import app_demands, app_limits, target_paces
@@ -62,6 +63,7 @@ __all__ = [
     "comments",
     "contacts",
     "conversations",
+    "data_deletions",
     "dead_letters",
     "deliveries",
     "delivery_attempts",

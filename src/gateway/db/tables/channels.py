@@ -93,6 +93,9 @@ channels = Table(
     moment("connected_at"),
     moment("freed_at", nullable=True),
     moment("token_checked_at", nullable=True),
+    # When the token ends by itself, and at how many days left that was told last.
+    moment("token_expires_at", nullable=True),
+    Column("token_warned_days", Integer),
     # The platform takes nothing until then.
     moment("throttled_until", nullable=True),
     Column("failed_challenges", Integer, nullable=False, server_default="0"),
