@@ -7,7 +7,7 @@ from pydantic import AfterValidator, Field, StringConstraints
 
 from gateway.api.deliveries import AttemptResource, attempt_resource
 from gateway.api.parts import Parts
-from gateway.api.private_replies import existing_comment, refuse_comment
+from gateway.api.private_replies import existing_comment, refuse_comment, reply_closes_at
 from gateway.api.refusals import refuse_channel, refuse_contact
 from gateway.api.resending import check_resendable, look_up, note_shown
 from gateway.api.sending import lock_place, refuse_place
@@ -140,7 +140,8 @@ async def resend(
     if comment is not None:
         await refuse_comment(work, comment, again=message)
         await note_reply(work.connection, comment, message.id)
-    await resend_message(work, place.conversation, place.channel, message)
+    closes_at = None if comment is None else reply_closes_at(comment)
+    await resend_message(work, place.conversation, place.channel, message, closes_at=closes_at)
     return _shown(work, message, place.channel)
 
 

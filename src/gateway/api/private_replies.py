@@ -6,6 +6,7 @@ before; else the reply stands in a conversation of its own, whose contact takes 
 once the reply's echo tells it.
 """
 
+from datetime import datetime
 from typing import Final
 
 from gateway.api.parts import ApiParts
@@ -76,7 +77,8 @@ async def refuse_comment(
         MessagingWindowClosedError: It is older than seven days.
         ConflictError: It has had its reply, or the reply is on its way.
     """
-    if comment.commented_at is not None and work.now > comment.commented_at + PRIVATE_REPLY_WINDOW:
+    closes_at = reply_closes_at(comment)
+    if closes_at is not None and work.now > closes_at:
         raise MessagingWindowClosedError(
             "A private reply has to be sent within seven days of the comment."
         )
@@ -88,3 +90,9 @@ async def refuse_comment(
             "This comment has had its private reply; each comment gets one. "
             "Wait until the person answers."
         )
+
+
+def reply_closes_at(comment: Comment) -> datetime | None:
+    """Return until when a comment may be replied to; None: when it was written is not known."""
+    written_at = comment.commented_at
+    return None if written_at is None else written_at + PRIVATE_REPLY_WINDOW

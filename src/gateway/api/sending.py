@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, StringConstraints, TypeAdapter
 
 from gateway.api.parts import ApiParts
-from gateway.api.private_replies import refuse_comment
+from gateway.api.private_replies import refuse_comment, reply_closes_at
 from gateway.api.refusals import (
     HUMAN_AGENT_TAG,
     refuse_channel,
@@ -179,7 +179,9 @@ async def send(
     outgoing = await _outgoing(work, place, body, author)
     if comment is not None:
         _check_reply_to_comment(body, contents)
-        outgoing = replace(outgoing, comment_id=comment.comment_id)
+        outgoing = replace(
+            outgoing, comment_id=comment.comment_id, closes_at=reply_closes_at(comment)
+        )
     enquiry_id = await parts.engagement.before_send(
         work,
         place.conversation,

@@ -20,7 +20,7 @@ from gateway.messaging.transitions import announce_message
 class Outgoing:
     """What somebody wants to send; its content has been checked.
 
-    `display_name` stands before the text on the wire.
+    `display_name` stands before the text on the wire. After `closes_at` nobody tries any more.
     """
 
     content: dict[str, Any]
@@ -32,6 +32,7 @@ class Outgoing:
     reply_to: str | None = None
     persona_id: str | None = None
     comment_id: str | None = None
+    closes_at: datetime | None = None
     take_thread: bool = False
     display_name: str | None = None
     automation_cause: str | None = None
@@ -88,7 +89,14 @@ async def accept_message(
         hold=channel.hold,
         traceparent=outgoing.traceparent,
     )
-    deliver_message(work, conversation, channel, message, traceparent=outgoing.traceparent)
+    deliver_message(
+        work,
+        conversation,
+        channel,
+        message,
+        closes_at=outgoing.closes_at,
+        traceparent=outgoing.traceparent,
+    )
     return message
 
 
@@ -98,9 +106,14 @@ def deliver_message(
     channel: Channel,
     message: Message,
     *,
+    closes_at: datetime | None = None,
     traceparent: str | None = None,
 ) -> NewDelivery:
-    """Write the delivery that carries a message out; also that of a resent one."""
+    """Write the delivery that carries a message out; also that of a resent one.
+
+    It is tried until the channel's deadline, and neither past the window nor past `closes_at`.
+    """
+    deadline = send_deadline(channel, conversation, message, now=work.now)
     delivery = NewDelivery(
         account_id=message.account_id,
         target_kind=channel.target_kind,
@@ -111,7 +124,7 @@ def deliver_message(
         channel_id=channel.id,
         conversation_id=conversation.id,
         message_id=message.id,
-        deadline_at=send_deadline(channel, conversation, message, now=work.now),
+        deadline_at=deadline if closes_at is None else min(deadline, closes_at),
         traceparent=traceparent,
     )
     work.deliver(delivery)

@@ -126,9 +126,16 @@ async def settle_from_status(
 
 
 async def resend_message(
-    work: UnitOfWork, conversation: Conversation, channel: Channel, message: Message
+    work: UnitOfWork,
+    conversation: Conversation,
+    channel: Channel,
+    message: Message,
+    *,
+    closes_at: datetime | None = None,
 ) -> None:
     """Send a failed or uncertain message again, at the end of its conversation's lane.
+
+    After `closes_at` nobody tries any more.
 
     Raises:
         IllegalTransitionError: It neither failed nor is uncertain.
@@ -152,7 +159,7 @@ async def resend_message(
         sequence=message.sequence,
         hold=channel.hold,
     )
-    deliver_message(work, conversation, channel, message)
+    deliver_message(work, conversation, channel, message, closes_at=closes_at)
 
 
 async def _note_echo(

@@ -86,6 +86,16 @@ async def test_it_goes_within_seven_days(api, acme, path, commented, clock, ago,
     assert "seven days" in problem(sent, "messaging-window-closed", 409)["detail"]
 
 
+async def test_nobody_tries_longer_than_seven_days(api, acme, path, commented, clock):
+    await commented(ago=timedelta(days=7, minutes=-10))
+    sent = (await acme.post(path, reply())).json()["id"]
+    await set_state(api.database, "messages", sent, status="failed")
+    assert (await acme.post(f"/v1/messages/{sent}/resend")).status_code == 202
+    deliveries = await api.rows("SELECT deadline_at FROM deliveries")
+    ends = clock.now() + timedelta(minutes=10)
+    assert [each["deadline_at"] for each in deliveries] == [ends, ends]
+
+
 async def test_who_is_known_gets_it_in_their_conversation(api, acme, messenger, path, commented):
     conversation_id, _, _ = await wrote(api.database, acme.account_id, messenger["id"], "author")
     await commented()
