@@ -78,7 +78,7 @@ async def _places(
         partitions = [
             TopicPartition(topic, each) for each in numbers.partitions_for_topic(topic) or ()
         ]
-        moment = round(since.timestamp() * 1000)
+        moment = _milliseconds(since)
         begins = await consumer.offsets_for_times(dict.fromkeys(partitions, moment))
         ends = await consumer.end_offsets(partitions)
     return {
@@ -94,7 +94,7 @@ async def _read(
     until: datetime,
 ) -> AsyncIterator[list[Record]]:
     """Give batches until a partition has been read to its end; takes such partitions out."""
-    latest = until.timestamp() * 1000
+    latest = _milliseconds(until)
     while True:
         found = await consumer.getmany(timeout_ms=_POLL_MILLISECONDS, max_records=_BATCH)
         wanted: list[Record] = []
@@ -108,6 +108,11 @@ async def _read(
             del left[partition]
         if done:
             return
+
+
+def _milliseconds(moment: datetime) -> int:
+    """Return a moment as records have it."""
+    return round(moment.timestamp() * 1000)
 
 
 def _record(record: "ConsumerRecord[bytes, bytes]") -> Record:
