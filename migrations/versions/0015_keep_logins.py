@@ -35,7 +35,6 @@ def upgrade() -> None:
         sa.Column("scopes", postgresql.ARRAY(sa.Text()), server_default=NONE, nullable=False),
         sa.Column("pages", JSON, server_default=sa.text("'[]'::jsonb"), nullable=False),
         sa.Column("lost", postgresql.ARRAY(ID), server_default=NONE, nullable=False),
-        sa.Column("results", JSON, nullable=True),
         sa.Column("expires_at", MOMENT, nullable=False),
         sa.Column("created_at", MOMENT, nullable=False),
         sa.Column("updated_at", MOMENT, nullable=False),

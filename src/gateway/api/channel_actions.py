@@ -34,8 +34,9 @@ from gateway.http.exchange import Exchange
 from gateway.http.routes import WRITE, AccountId, GatewayRoute, Outside, Work
 from gateway.http.schemas import Body, Moment, Resource
 from gateway.messaging.channel_status import write_status
+from gateway.messaging.page_access import wanted_of
 from gateway.messaging.probing import take_challenge
-from gateway.meta.pages import PageRefusedError, Wanted
+from gateway.meta.pages import PageRefusedError
 from gateway.net.signing import generate_signing_secret
 
 router = APIRouter(
@@ -243,14 +244,8 @@ async def _probe(
             bytes(channel.page_access_token), row=channel.secret_row("page_access_token")
         )
         access = access_of(work, app)
-    instagram_id = channel.source_id if channel.kind is ChannelKind.INSTAGRAM else None
-    wanted = Wanted(
-        page_id=channel.page_id or channel.source_id,
-        token=SecretStr(token),
-        instagram_id=instagram_id,
-    )
     try:
-        page = await connect_page(parts, access, wanted)
+        page = await connect_page(parts, access, wanted_of(channel, SecretStr(token)))
     except PageRefusedError as error:
         return ChannelStatus.DISCONNECTED, error.reason
     if page.trouble is not None:

@@ -22,13 +22,14 @@ from gateway.db.page_tokens import (
 )
 from gateway.db.page_tokens import secret_row as page_token_row
 from gateway.db.unit_of_work import Database, UnitOfWork
-from gateway.domain.channel import ChannelKind, ChannelStatus, StatusReason
+from gateway.domain.channel import ChannelStatus, StatusReason
 from gateway.domain.login import GRANT_LIFE, LoginState
 from gateway.errors import PageAlreadyConnectedError, UpstreamFailedError
 from gateway.messaging.channel_health import mark_channel
 from gateway.messaging.channel_status import write_status
+from gateway.messaging.page_access import wanted_of
 from gateway.meta.login import FoundPage, Grant
-from gateway.meta.pages import AppAccess, ConnectedPage, PageRefusedError, Wanted
+from gateway.meta.pages import AppAccess, ConnectedPage, PageRefusedError
 
 # A browser waits meanwhile. What is not reached keeps its new token and its status.
 _RENEWAL: Final = timedelta(seconds=20)
@@ -55,7 +56,6 @@ async def take_grant(database: Database, parts: ApiParts, login: Login, grant: G
             scopes=list(grant.scopes),
             pages=[asdict(each.page) for each in grant.pages],
             lost=lost,
-            results=None,
             expires_at=work.now + GRANT_LIFE,
         )
         renewable = await find_on_pages(
@@ -142,13 +142,8 @@ def _worst_first(channels: Iterable[Channel]) -> list[Channel]:
 async def _connected(
     parts: ApiParts, app: AppAccess, channel: Channel, token: SecretStr
 ) -> ConnectedPage | StatusReason | None:
-    wanted = Wanted(
-        page_id=channel.page_id or channel.source_id,
-        token=token,
-        instagram_id=channel.source_id if channel.kind is ChannelKind.INSTAGRAM else None,
-    )
     try:
-        return await connect_page(parts, app, wanted)
+        return await connect_page(parts, app, wanted_of(channel, token))
     except PageRefusedError as error:
         return error.reason
     except UpstreamFailedError:

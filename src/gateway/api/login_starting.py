@@ -73,7 +73,6 @@ async def start_login(
         scopes=[],
         pages=[],
         lost=[],
-        results=None,
         expires_at=work.now + STATE_LIFE,
         created_at=work.now,
     )

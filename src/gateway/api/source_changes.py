@@ -13,7 +13,7 @@ from gateway.db.channels import Channel
 from gateway.domain.channel import ChannelKind
 from gateway.errors import FieldFault, InvalidFieldsError
 from gateway.http.exchange import Exchange
-from gateway.meta.pages import Wanted
+from gateway.messaging.page_access import wanted_of
 
 
 async def ask_for_source(
@@ -35,11 +35,7 @@ async def ask_for_source(
     async with exchange.glance() as work:
         await check_source_is_free(work, channel.kind, channel.source_id, but_for=channel.id)
         app = await app_access(work, channel.meta_app_id or "")
-    page = Wanted(
-        page_id=channel.page_id or channel.source_id,
-        token=wanted.page_access_token,
-        instagram_id=channel.source_id if channel.kind is ChannelKind.INSTAGRAM else None,
-    )
+    page = wanted_of(channel, wanted.page_access_token)
     return await ask_meta(parts, app, page, page_name=channel.page_name)
 
 

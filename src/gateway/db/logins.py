@@ -32,7 +32,6 @@ class Login:
     scopes: list[str]
     pages: list[dict[str, Any]]
     lost: list[str]
-    results: list[dict[str, Any]] | None
     # Until when the browser may begin, and come back.
     expires_at: datetime
     created_at: datetime
@@ -110,5 +109,5 @@ async def forget_logins(connection: AsyncConnection, meta_app_id: str, user_id: 
     await connection.execute(
         update(facebook_logins)
         .where(facebook_logins.c.meta_app_id == meta_app_id, facebook_logins.c.user_id == user_id)
-        .values(user_id=None, scopes=[], pages=[], results=None)
+        .values(user_id=None, scopes=[], pages=[])
     )

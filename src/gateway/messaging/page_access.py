@@ -5,7 +5,9 @@ from pydantic import SecretStr
 from gateway.db.channels import Channel
 from gateway.db.meta_apps import MetaApp
 from gateway.db.secrets import KeyRing, UndecryptableError
+from gateway.domain.channel import ChannelKind
 from gateway.meta.graph import PageAccess
+from gateway.meta.pages import Wanted
 
 
 def page_access(keyring: KeyRing, channel: Channel, app: MetaApp) -> PageAccess:
@@ -24,4 +26,13 @@ def page_access(keyring: KeyRing, channel: Channel, app: MetaApp) -> PageAccess:
         token=SecretStr(token),
         app_secret=app.open_secrets(keyring)[0],
         version=app.graph_version,
+    )
+
+
+def wanted_of(channel: Channel, token: SecretStr) -> Wanted:
+    """Return what a Meta channel needs of its Page, with a token that it has or may get."""
+    return Wanted(
+        page_id=channel.page_id or channel.source_id,
+        token=token,
+        instagram_id=channel.source_id if channel.kind is ChannelKind.INSTAGRAM else None,
     )

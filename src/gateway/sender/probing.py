@@ -21,7 +21,7 @@ from gateway.db.watching import count_pages, find_unwatched
 from gateway.domain.backoff import RetrySchedule
 from gateway.domain.channel import ChannelKind
 from gateway.errors import ChallengeFailedError, GatewayError, UpstreamFailedError
-from gateway.messaging.page_access import page_access
+from gateway.messaging.page_access import page_access, wanted_of
 from gateway.messaging.probing import (
     PROBE,
     WEBHOOK_CHECK,
@@ -186,8 +186,7 @@ async def _access(work: UnitOfWork, channel: Channel) -> tuple[AppAccess, Wanted
         access = page_access(work.keyring, channel, app)
     except UndecryptableError:
         return None
-    instagram_id = channel.source_id if channel.kind is ChannelKind.INSTAGRAM else None
     return (
         AppAccess(app_id=app.app_id, secret=access.app_secret, version=access.version),
-        Wanted(page_id=access.page_id, token=access.token, instagram_id=instagram_id),
+        wanted_of(channel, access.token),
     )

@@ -41,8 +41,6 @@ facebook_logins = Table(
     document("pages", default="[]"),
     # Channels of this account whose Pages the grant left out.
     Column("lost", ARRAY(ID), nullable=False, server_default="{}"),
-    # [{"page_id", "status", "channel_id" | "problem"}], of what was chosen.
-    document("results", nullable=True),
     moment("expires_at"),
     moment("created_at"),
     moment("updated_at"),
