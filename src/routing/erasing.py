@@ -13,7 +13,8 @@ from typing import Any, Final
 
 import structlog
 
-from gateway.contracts.inbound import inbound_key
+from gateway.contracts.inbound import NO_CONTACT, inbound_key
+from gateway.db.comment_erasures import erase_answers, erase_comments
 from gateway.db.conversations import Conversation, lock_conversations
 from gateway.db.erasures import Subject, erase_events, erase_leftovers, erase_messages
 from gateway.db.lanes import promote_lanes
@@ -33,6 +34,8 @@ from routing.enquiries import CLOSED_WITH_CONTACT, LIVE, SYSTEM
 _AGAIN: Final = timedelta(seconds=30)
 _BATCH: Final = 500
 _STEP, _AFTER, _ROUND = "step", "after", "round"
+# The events of the first round that told of comments: once emptied, they cannot be found again.
+_WRITTEN: Final = "written"
 _END, _MESSAGES, _REST = "end", "messages", "rest"
 
 log = structlog.get_logger()
@@ -72,15 +75,24 @@ async def _end(work: UnitOfWork, conversation: Conversation) -> None:
 
 async def _rest(work: UnitOfWork, timer: Timer) -> None:
     subject = _subject(timer)
+    of_contact = inbound_key(subject.kind, subject.source_id, subject.source_contact_id)
+    of_source = inbound_key(subject.kind, subject.source_id, NO_CONTACT)
     lanes = await erase_events(work.connection, subject, now=work.now)
+    written = await erase_comments(
+        work.connection,
+        subject,
+        keys=[of_source.encode(), subject.account_id.encode()],
+        now=work.now,
+    )
+    await erase_answers(work.connection, timer.data.get(_WRITTEN, ()))
+    lanes |= written.lanes
     if lanes:
         await promote_lanes(work.connection, lanes)
         work.wake("sender", {shard_of(target_id) for target_id, _ in lanes})
-    key = inbound_key(subject.kind, subject.source_id, subject.source_contact_id)
     await erase_leftovers(
         work.connection,
         subject,
-        keys=[key.encode(), subject.conversation_id.encode()],
+        keys=[of_contact.encode(), subject.conversation_id.encode()],
         timer_kind=ANSWER_TIMER,
     )
     files = await take_media_of_contact(work.connection, subject.account_id, subject.contact_id)
@@ -98,7 +110,9 @@ async def _rest(work: UnitOfWork, timer: Timer) -> None:
             data={"contact": {"id": subject.contact_id, "channel_id": channel_id}},
         )
     )
-    await _go_on(work, timer, {_STEP: _END, _AFTER: 0, _ROUND: 1}, after=_AGAIN)
+    await _go_on(
+        work, timer, {_STEP: _END, _AFTER: 0, _ROUND: 1, _WRITTEN: written.ids}, after=_AGAIN
+    )
 
 
 async def _go_on(
@@ -124,4 +138,5 @@ def _subject(timer: Timer) -> Subject:
         kind=timer.data["kind"],
         source_id=timer.data["source_id"],
         source_contact_id=timer.data["source_contact_id"],
+        writer_id=timer.data.get("writer_id", timer.data["source_contact_id"]),
     )

@@ -130,6 +130,15 @@ class Inbound:
     ) -> list[InboundEvent]:
         """Normalise items of a Page and give them their effects."""
         where = "standby" if standby else "messaging"
+        return await self._feed(where, items, app=app, page=page, obj=obj)
+
+    async def change(self, *changes: dict[str, Any], page: str = PAGE) -> list[InboundEvent]:
+        """Normalise changes of a Page as a whole and give them their effects."""
+        return await self._feed("changes", changes, app=APP, page=page, obj="page")
+
+    async def _feed(
+        self, where: str, items: Sequence[dict[str, Any]], *, app: str, page: str, obj: str
+    ) -> list[InboundEvent]:
         entry = {"id": page, "time": _milliseconds(self.clock.now()), where: list(items)}
         body = json.dumps({"object": obj, "entry": [entry]}).encode()
         events = normalise(body, meta_app_id=app, received_at=self.clock.now()).events

@@ -5,7 +5,7 @@ can be recognised. Rows stay, so that numbers and places in feeds do; what they 
 """
 
 import hashlib
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -116,14 +116,6 @@ _PLACES: Final = (
     "shard = :shard AND key = :conversation_id AND position IS NULL",
     "type LIKE 'gateway.contact.%' AND data -> 'contact' ->> 'id' = :contact_id",
 )
-_TOLD: Final = tuple(
-    text(f"SELECT id FROM events WHERE {place}")  # noqa: S608 - constants of this module
-    for place in _PLACES
-)
-_EMPTY_EVENTS: Final = tuple(
-    text(f"UPDATE events SET data = {_LESS} WHERE {place} AND {TELLING} RETURNING id")  # noqa: S608 - constants of this module
-    for place in _PLACES
-)
 _CANCEL: Final = text(
     """
     UPDATE deliveries SET status = 'cancelled', holds_lane = false, settled_at = :now
@@ -137,12 +129,6 @@ _LETTERS: Final = text(
     """
     DELETE FROM dead_letters
     WHERE (account_id = :account_id OR account_id IS NULL) AND record_key = ANY(:keys)
-    """
-)
-_COMMENTS: Final = text(
-    """
-    UPDATE comments SET author_id = NULL
-    WHERE account_id = :account_id AND channel_id = :channel_id AND author_id = :author_id
     """
 )
 _TIMELINE: Final = text(
@@ -163,7 +149,10 @@ _TIMERS: Final = text(
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """Whom a request is about: what the gateway calls the person, and what the source does."""
+    """Whom a request is about: what the gateway calls the person, and what the source does.
+
+    `writer_id` is what the source calls whoever writes comments; for most it is the contact's id.
+    """
 
     account_id: str
     channel_id: str
@@ -172,19 +161,31 @@ class Subject:
     kind: str
     source_id: str
     source_contact_id: str
+    writer_id: str
 
 
-async def note_erasure(connection: AsyncConnection, contact: Contact, *, at: datetime) -> None:
+@dataclass(frozen=True, slots=True)
+class EmptiedEvents:
+    """Events that told of a person, and the lanes that may go on without them."""
+
+    ids: list[str]
+    lanes: set[Lane]
+
+
+async def note_erasure(
+    connection: AsyncConnection, contact: Contact, *, writer_id: str, at: datetime
+) -> None:
     """Note that a contact was erased, and empty its row; the person may come back as another."""
-    await connection.execute(
-        _NOTE,
+    noted = [
         {
             "account_id": contact.account_id,
             "channel_id": contact.channel_id,
-            "contact_hash": _hash(contact.channel_id, contact.source_contact_id),
+            "contact_hash": _hash(contact.channel_id, name),
             "at": at,
-        },
-    )
+        }
+        for name in sorted({contact.source_contact_id, writer_id})
+    ]
+    await connection.execute(_NOTE, noted)
     await connection.execute(
         _EMPTY_CONTACT,
         {
@@ -239,16 +240,32 @@ async def erase_events(
         "contact_id": subject.contact_id,
         "shard": shard_of(subject.conversation_id),
     }
-    told: list[str] = []
-    for statement in _TOLD:
-        told += (await connection.execute(statement, parameters)).scalars()
+    lanes: set[Lane] = set()
+    for place in _PLACES:
+        lanes |= (await empty_events(connection, place, parameters, now=now)).lanes
+    return lanes
+
+
+async def empty_events(
+    connection: AsyncConnection, place: str, parameters: Mapping[str, object], *, now: datetime
+) -> EmptiedEvents:
+    """Empty the events that a condition in SQL names, and what was answered to them.
+
+    What would still carry them is cancelled.
+    """
+    found = await connection.execute(
+        text(f"SELECT id FROM events WHERE {place}"),  # noqa: S608 - conditions are constants
+        parameters,
+    )
+    told = list(found.scalars())
     # Endpoints may repeat in their answers what they were told of anything.
     await connection.execute(ANSWERS_TO_EVENTS, {"ids": told})
-    emptied: list[str] = []
-    for statement in _EMPTY_EVENTS:
-        emptied += (await connection.execute(statement, parameters)).scalars()
-    cancelled = await connection.execute(_CANCEL, {"ids": emptied, "now": now})
-    return {(row.target_id, row.lane) for row in cancelled}
+    emptied = await connection.execute(
+        text(f"UPDATE events SET data = {_LESS} WHERE {place} AND {TELLING} RETURNING id"),  # noqa: S608 - conditions are constants
+        parameters,
+    )
+    cancelled = await connection.execute(_CANCEL, {"ids": list(emptied.scalars()), "now": now})
+    return EmptiedEvents(told, {(row.target_id, row.lane) for row in cancelled})
 
 
 async def erase_leftovers(
@@ -264,14 +281,6 @@ async def erase_leftovers(
         },
     )
     await connection.execute(_LETTERS, {"account_id": subject.account_id, "keys": list(keys)})
-    await connection.execute(
-        _COMMENTS,
-        {
-            "account_id": subject.account_id,
-            "channel_id": subject.channel_id,
-            "author_id": subject.source_contact_id,
-        },
-    )
     named = {"account_id": subject.account_id, "conversation_id": subject.conversation_id}
     await connection.execute(
         _TIMELINE, {"account_id": subject.account_id, "contact_id": subject.contact_id}

@@ -16,6 +16,7 @@ THREAD_OWNERSHIP: Final = timedelta(hours=24)
 PAGE_INBOX_APP: Final = "263902037430900"
 INSTAGRAM_INBOX_APP: Final = "1217981644879628"
 INBOX_APPS: Final = frozenset({PAGE_INBOX_APP, "26390203743090", INSTAGRAM_INBOX_APP})
+_COMMENTER: Final = "comment."
 WINDOW_CLOSED_SENTENCE: Final = (
     "Sorry, your message can no longer send; the 24-hour message window has lapsed. "
     "Close this enquiry, or wait until the visitor sends a message again."
@@ -95,4 +96,11 @@ def owner_named(app_id: str, *, ours: str | None) -> ThreadOwner:
 
 def commenter_name(comment_id: str) -> str:
     """Return what a contact goes by of whom only a comment is known."""
-    return f"comment.{comment_id}"
+    return f"{_COMMENTER}{comment_id}"
+
+
+def comment_of(source_contact_id: str) -> str | None:
+    """Return the comment by which alone a contact is known; None for those who have an id."""
+    if not source_contact_id.startswith(_COMMENTER):
+        return None
+    return source_contact_id.removeprefix(_COMMENTER)

@@ -3,12 +3,14 @@
 from typing import Any, Final
 
 from gateway.db.channels import get_channel
-from gateway.db.contacts import get_contact
+from gateway.db.comment_erasures import find_writer
+from gateway.db.contacts import Contact, get_contact
 from gateway.db.conversation_views import find_conversation
 from gateway.db.conversations import lock_conversations
 from gateway.db.erasures import Subject, note_erasure
 from gateway.db.timers import set_timer
 from gateway.db.unit_of_work import UnitOfWork
+from gateway.domain.conversation import comment_of
 from gateway.errors import NotFoundError
 
 ERASE_TIMER: Final = "erase"
@@ -36,7 +38,8 @@ async def request_erasure(work: UnitOfWork, account_id: str, contact_id: str) ->
         return False
     channel = await get_channel(work.connection, account_id, contact.channel_id)
     assert channel is not None
-    await note_erasure(work.connection, contact, at=work.now)
+    writer_id = await _writer_id(work, contact)
+    await note_erasure(work.connection, contact, writer_id=writer_id, at=work.now)
     subject = Subject(
         account_id=account_id,
         channel_id=channel.id,
@@ -45,6 +48,7 @@ async def request_erasure(work: UnitOfWork, account_id: str, contact_id: str) ->
         kind=channel.kind.value,
         source_id=channel.source_id,
         source_contact_id=contact.source_contact_id,
+        writer_id=writer_id,
     )
     await set_timer(
         work,
@@ -65,4 +69,14 @@ def as_data(subject: Subject) -> dict[str, Any]:
         "kind": subject.kind,
         "source_id": subject.source_id,
         "source_contact_id": subject.source_contact_id,
+        "writer_id": subject.writer_id,
     }
+
+
+async def _writer_id(work: UnitOfWork, contact: Contact) -> str:
+    """Return what the source calls a contact as a writer of comments."""
+    comment_id = comment_of(contact.source_contact_id)
+    if comment_id is None:
+        return contact.source_contact_id
+    found = await find_writer(work.connection, contact.account_id, contact.channel_id, comment_id)
+    return found or contact.source_contact_id

@@ -51,6 +51,7 @@ MARKS: Final = frozenset({"gateway.message.delivered.v1", "gateway.message.read.
 ECHO: Final = "gateway.message.echoed.v1"
 CONTACT: Final = "gateway.contact.updated.v1"
 COMMENT: Final = "gateway.comment.received.v1"
+PAGE_CHANGE: Final = "gateway.page.changed.v1"
 # What opens or continues an enquiry.
 SPEAKS: Final = frozenset({"gateway.message.received.v1", "gateway.postback.received.v1"})
 
@@ -74,6 +75,18 @@ class Arrival:
     def has_contact(self) -> bool:
         """False for events of a source as a whole."""
         return self.event.contact_id != NO_CONTACT
+
+    def writer_id(self) -> str | None:
+        """Return who wrote what a source tells without a contact: a comment, a post, a review."""
+        data = self.event.data
+        if self.event.type == COMMENT:
+            return (data.get("author") or {}).get("id")
+        value = data.get("value") if self.event.type == PAGE_CHANGE else None
+        if not isinstance(value, dict):
+            return None
+        by = value.get("from")
+        found = by.get("id") if isinstance(by, dict) else value.get("reviewer_id")
+        return None if found is None else str(found)
 
     def named_messages(self) -> set[str]:
         """Return the source's ids of the messages that the event is, or speaks of."""

@@ -19,7 +19,7 @@ def comments_in(owned: Iterable[tuple[Arrival, Channel]]) -> list[Comment]:
             account_id=channel.account_id,
             channel_id=channel.id,
             comment_id=arrival.event.data["id"],
-            author_id=(arrival.event.data.get("author") or {}).get("id"),
+            author_id=arrival.writer_id(),
             commented_at=_written_at(arrival),
         )
         for arrival, channel in owned

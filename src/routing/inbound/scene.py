@@ -71,7 +71,7 @@ class Scene:
     parked_keys: set[Key] = field(default_factory=set)
     seen: dict[str, bytes] = field(default_factory=dict)
     known: dict[Pair, Known] = field(default_factory=dict)
-    # Of those who are not known: when they were erased who were.
+    # Of those who are not known, or wrote where all may read: when they were erased who were.
     erased: dict[Pair, datetime] = field(default_factory=dict)
     messages: dict[tuple[str, Direction, str], Message] = field(default_factory=dict)
     ours: dict[str, Message] = field(default_factory=dict)
@@ -110,7 +110,12 @@ class Scene:
         scene.known = await find_known(work, list(pairs))
         echoed = (arrival.own_attempt() for arrival, _ in scene._owned(arrivals))
         scene.replies = await find_replies(work.connection, {own[0] for own in echoed if own})
-        scene.erased = await find_erasures(work.connection, pairs - scene.known.keys())
+        writers = {
+            (channel.id, writer_id)
+            for arrival, channel in scene._owned(arrivals)
+            if (writer_id := arrival.writer_id()) is not None
+        }
+        scene.erased = await find_erasures(work.connection, (pairs - scene.known.keys()) | writers)
         return scene
 
     def is_alone(self, arrival: Arrival) -> bool:
@@ -185,13 +190,13 @@ class Scene:
                 return None
 
     def is_forgotten(self, arrival: Arrival) -> bool:
-        """Say whether an event is of the time before its contact was erased: it has no effect."""
+        """Say whether an event is of the time before its person was erased: it has no effect."""
         channel = self.channel_of(arrival)
-        if channel is None or not arrival.has_contact:
+        if channel is None:
             return False
         known = self._known(arrival, channel)
-        pair = (channel.id, arrival.event.contact_id)
-        moment = self.erased.get(pair) if known is None else known.heard_from
+        person = arrival.event.contact_id if arrival.has_contact else arrival.writer_id()
+        moment = self.erased.get((channel.id, person or "")) if known is None else known.heard_from
         return moment is not None and arrival.event.occurred_at < moment
 
     def must_wait(self, arrival: Arrival, verdict: Verdict) -> bool:

@@ -1,7 +1,8 @@
 """An erased contact is gone from every table, and stays gone."""
 
+import json
 from collections.abc import AsyncIterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -11,9 +12,12 @@ from tests.support.inbound import PAGE, Inbound, inbound
 from gateway.db.channels import get_channel
 from gateway.db.conversations import lock_conversations
 from gateway.db.dead_letters import SetAside, set_aside
+from gateway.db.first_contact import meet
+from gateway.db.media import Media, insert_media
 from gateway.db.timers import NewTimer, write_timers
 from gateway.db.wakeups import Wakeups
 from gateway.domain import ids
+from gateway.domain.conversation import commenter_name
 from gateway.domain.message import AuthorKind
 from gateway.errors import NotFoundError
 from gateway.messaging.acceptance import Outgoing, accept_message
@@ -38,6 +42,26 @@ async def timers(stage: Inbound, *, after: float = 0) -> None:
     await TimerWorker(stage.database, AllShards(), Wakeups("")).run_due()
 
 
+def comment(stage: Inbound, comment_id: str, *, at: datetime | None = None) -> dict[str, Any]:
+    value = {
+        "item": "comment",
+        "verb": "add",
+        "comment_id": comment_id,
+        "from": {"id": PERSON, "name": WORDS},
+        "message": WORDS,
+        "created_time": int((at or stage.clock.now()).timestamp()),
+    }
+    return {"field": "feed", "value": value}
+
+
+def review(stage: Inbound) -> dict[str, Any]:
+    value = {"item": "rating", "reviewer_id": PERSON, "review_text": WORDS, "verb": "add"}
+    return {
+        "field": "ratings",
+        "value": value | {"created_time": int(stage.clock.now().timestamp())},
+    }
+
+
 async def written(stage: Inbound, channel: str) -> tuple[str, str]:
     """Let somebody have been here, everywhere; return the contact and the conversation."""
     await stage.execute(
@@ -50,6 +74,7 @@ async def written(stage: Inbound, channel: str) -> tuple[str, str]:
     pressed = {"postback": {"mid": "m_p", "title": WORDS, "payload": WORDS}}
     came = {"referral": {"ref": WORDS, "source": "SHORTLINK", "type": "OPEN_THREAD"}}
     await stage.feed(said, stage.item(pressed, visitor=PERSON), stage.item(came, visitor=PERSON))
+    await stage.change(comment(stage, "c_1"), review(stage))
     contact, conversation = await stage.one("SELECT contact_id, id FROM conversations")
     await stage.execute(
         f"UPDATE contacts SET name = '{WORDS}', attributes = '{{\"x\": \"{WORDS}\"}}'"
@@ -64,11 +89,29 @@ async def written(stage: Inbound, channel: str) -> tuple[str, str]:
                 content=answer, author_kind=AuthorKind.AGENT, client_reference=reference
             )
             await accept_message(work, locked[conversation], of, outgoing)
+        file = Media(
+            account_id=stage.account,
+            id="med_1",
+            mime_type="image/png",
+            name=WORDS,
+            size=1,
+            sha256="",
+            path=f"{stage.account}/med_1",
+            created_at=work.now,
+            contact_id=contact,
+        )
+        await insert_media(work.connection, file)
         key = f"messenger:{PAGE}:{PERSON}".encode()
+        told_by_page = json.dumps({"author": {"id": PERSON}, "text": WORDS}).encode()
         await set_aside(
             work,
             [
                 SetAside(reason="poison", stage="routing", key=key, value=WORDS.encode()),
+                *(
+                    SetAside(reason="poison", stage="routing", key=wide.encode(), value=value)
+                    for wide in (f"messenger:{PAGE}:-", stage.account)
+                    for value in (told_by_page, b"somebody else's")
+                ),
                 SetAside(
                     reason="delivery-exhausted",
                     stage="sender",
@@ -94,24 +137,18 @@ async def written(stage: Inbound, channel: str) -> tuple[str, str]:
     )
     # Half of what was told is published already.
     await stage.execute("UPDATE events SET position = sequence WHERE sequence % 2 = 0")
-    await stage.execute(
-        "INSERT INTO parked (kind, source_id, contact_id, event_id, record_headers, record_value,"
-        " record_partition, original_hash, arrived_at, parked_at, expires_at)"
-        " VALUES ('messenger', :page, :person, 'evt_1', '{}', :words, 0, '', now(), now(),"
-        " :later)",
-        page=PAGE,
-        person=PERSON,
-        words=WORDS.encode(),
-        later=stage.clock.now() + timedelta(days=1),
-    )
-    await stage.execute(
-        "INSERT INTO comments (account_id, channel_id, comment_id, author_id, expires_at)"
-        " VALUES (:account, :channel, 'c_1', :person, :later)",
-        account=stage.account,
-        channel=channel,
-        person=PERSON,
-        later=stage.clock.now() + timedelta(days=1),
-    )
+    for n, (waits_for, value) in enumerate([(PERSON, WORDS.encode()), ("-", told_by_page)]):
+        await stage.execute(
+            "INSERT INTO parked (kind, source_id, contact_id, event_id, record_headers,"
+            " record_value, record_partition, original_hash, arrived_at, parked_at, expires_at)"
+            " VALUES ('messenger', :page, :waits_for, :id, '{}', :value, 0, '', now(), now(),"
+            " :later)",
+            page=PAGE,
+            waits_for=waits_for,
+            id=f"evt_{n}",
+            value=value,
+            later=stage.clock.now() + timedelta(days=1),
+        )
     return contact, conversation
 
 
@@ -139,7 +176,8 @@ async def erase(stage: Inbound, contact: str) -> None:
 async def test_nothing_that_a_contact_said_or_is_called_is_left(stage: Inbound) -> None:
     contact, conversation = await written(stage, await stage.channel())
     assert await where_it_is(stage) >= {
-        "contacts", "messages", "events", "delivery_attempts", "dead_letters", "parked", "timers",
+        "comments", "contacts", "dead_letters", "delivery_attempts", "events", "media", "messages",
+        "parked", "timers",
     }  # fmt: skip
     events = await stage.value("SELECT count(*) FROM events")
     await erase(stage, contact)
@@ -170,6 +208,10 @@ async def test_nothing_that_a_contact_said_or_is_called_is_left(stage: Inbound) 
         " WHERE d.status = 'pending' AND e.type LIKE 'gateway.message.%'"
     )
     assert waiting == []
+    # Their files go from the store, and nobody else's record with theirs.
+    removed = await stage.one("SELECT kind, subject_id FROM errands")
+    assert tuple(removed) == ("remove_file", "med_1")
+    assert await stage.value("SELECT count(*) FROM dead_letters") == 2
     closed = await stage.one("SELECT status, close_reason FROM enquiries")
     assert tuple(closed) == ("closed", "contact-erased")
 
@@ -183,13 +225,20 @@ async def test_what_comes_of_the_time_before_has_no_effect(stage: Inbound) -> No
     before = await stage.value("SELECT count(*) FROM events")
     late = stage.message(WORDS, mid="m_late", visitor=PERSON, at=asked_at)
     await stage.feed(late)
+    await stage.change(comment(stage, "c_late", at=asked_at))
     assert await stage.value("SELECT count(*) FROM events") == before
+    assert await stage.value("SELECT count(*) FROM comments WHERE author_id = :p", p=PERSON) == 0
     # Who writes anew is somebody else; and what is told later still of the time before is not.
     stage.clock.advance(timedelta(seconds=5))
     stranger = stage.message("hello", mid="m_new", visitor=PERSON)
     again = stage.message(WORDS, mid="m_later", visitor=PERSON, at=asked_at)
     await stage.feed(stage.message(WORDS, mid="m_batch", visitor=PERSON, at=asked_at), stranger)
     await stage.feed(again)
+    await stage.change(comment(stage, "c_later", at=asked_at), comment(stage, "c_new"))
+    told = await stage.all(
+        "SELECT data FROM events WHERE type = 'gateway.comment.received.v1' AND data ? 'comment'"
+    )
+    assert [row.data["comment"]["id"] for row in told] == ["c_new"]
     people = await stage.all("SELECT id FROM contacts WHERE source_contact_id = :p", p=PERSON)
     assert len(people) == 1
     assert people[0].id != contact
@@ -200,6 +249,25 @@ async def test_what_comes_of_the_time_before_has_no_effect(stage: Inbound) -> No
     )
     assert [row.words for row in texts] == ["hello"]
     assert await stage.value("SELECT count(*) FROM enquiries WHERE status <> 'closed'") == 1
+
+
+async def test_who_is_known_by_a_comment_alone_is_erased_with_it(stage: Inbound) -> None:
+    channel_id = await stage.channel()
+    asked_at = stage.clock.now()
+    await stage.change(comment(stage, "c_1"))
+    async with stage.database.unit_of_work() as work:
+        channel = await get_channel(work.connection, stage.account, channel_id)
+        assert channel is not None
+        known, _ = await meet(work, channel, commenter_name("c_1"), partition=0)
+    stage.clock.advance(timedelta(seconds=5))
+    await erase(stage, known.contact_id)
+    await timers(stage)
+    await timers(stage, after=31)
+    assert await where_it_is(stage) == set()
+    await stage.change(comment(stage, "c_late", at=asked_at))
+    await stage.feed(stage.message(WORDS, visitor=PERSON, at=asked_at))
+    assert await stage.value("SELECT count(*) FROM messages") == 0
+    assert await where_it_is(stage) == set()
 
 
 async def test_an_erasure_goes_on_where_a_process_died(stage: Inbound) -> None:
@@ -228,7 +296,7 @@ async def test_an_erasure_goes_on_where_a_process_died(stage: Inbound) -> None:
         c=conversation,
     )
     assert left == 0
-    assert await stage.dead_letters() == []
+    assert await stage.dead_letters() == ["poison"] * 2
 
 
 async def test_a_stranger_cannot_be_erased(stage: Inbound) -> None:

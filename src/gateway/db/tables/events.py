@@ -59,6 +59,15 @@ events = Table(
         text("((data -> 'contact') ->> 'id')"),
         postgresql_where=text("type LIKE 'gateway.contact.%'"),
     ),
+    # By whom a comment, a post or a review of a Page was written.
+    Index(
+        "ix_events_writer",
+        text(
+            "COALESCE(data #>> '{comment,author,id}', data #>> '{page_change,value,from,id}',"
+            " data #>> '{page_change,value,reviewer_id}')"
+        ),
+        postgresql_where=text("type IN ('gateway.comment.received.v1', 'gateway.page.changed.v1')"),
+    ),
     postgresql_partition_by="RANGE (created_at)",
 )
 
