@@ -96,6 +96,12 @@ class Portion:
         if self._bucket is not None:
             self._bucket.take(now)
 
+    def give_back(self) -> None:
+        """Take back that a call was made: it was not."""
+        self.meter.give_back()
+        if self._bucket is not None:
+            self._bucket.give_back()
+
     def free(self, now: datetime, most: int) -> int:
         """Return how many calls may be made now, at most so many."""
         if self._bucket is None:

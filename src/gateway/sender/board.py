@@ -53,9 +53,13 @@ class Board:
         self._progress.set()
 
     def put_back(self, due: Due) -> None:
-        """Let go of a delivery that was taken too early; it has to be offered again."""
+        """Let go of a delivery for which no call was made; it has to be offered again."""
         self.lanes.put_back(due, now=self.clock.now())
         self._progress.set()
+
+    def count_call(self, target_id: str) -> None:
+        """Count a call that was made for a delivery before its own."""
+        self.lanes.count_call(target_id, now=self.clock.now())
 
     def settled(self, settled: Settled) -> None:
         """Go on after a settlement."""

@@ -243,10 +243,19 @@ class Lanes:
 
     def put_back(self, due: Due, *, now: datetime) -> None:
         """Count a delivery that was taken as one that was not; it has to be offered again."""
-        target, lane, counted_slow = self._in_flight.pop(due.id)
+        entry = self._in_flight.pop(due.id, None)
+        if entry is None:
+            return
+        target, lane, counted_slow = entry
         self._slow_in_flight -= counted_slow
         target.put_back(due)
         self._free(target, lane, due.id, now)
+
+    def count_call(self, target_id: str, *, now: datetime) -> None:
+        """Count a call that was made for a delivery before its own."""
+        target = self._targets.get(target_id)
+        if target is not None:
+            target.count_call(now)
 
     def _free(self, target: Target, lane: Lane, delivery_id: str, now: datetime) -> None:
         if self._busy_lanes.get(lane) == delivery_id:

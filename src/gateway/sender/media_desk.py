@@ -9,7 +9,7 @@ process, and what does not work is simply tried again.
 import asyncio
 import time
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -117,8 +117,10 @@ class MediaDesk:
         """Say whether a delivery has media that may have to be got ready."""
         return due.kind is DeliveryKind.MESSAGE and due.content_type in KINDS
 
-    async def prepare(self, due: Due) -> Readiness:
+    async def prepare(self, due: Due, *, on_call: Callable[[], None]) -> Readiness:
         """Get a delivery's media ready; what fails is in the answer.
+
+        `on_call` is told of each call that the platform counts.
 
         Raises:
             Exception: The database failed in a way that passes.
@@ -126,7 +128,7 @@ class MediaDesk:
         started = time.monotonic()
         try:
             async with asyncio.timeout(self._seconds):
-                readiness = await self._prepare(due)
+                readiness = await self._prepare(due, on_call)
         except _UnfitError as error:
             readiness = Readiness(answer=error.answer)
         except TimeoutError:
@@ -169,7 +171,7 @@ class MediaDesk:
         again = Retry(replace(outcome.error, retryable=True), tries=_UPLOADED_ANEW)
         return replace(ended, answer=replace(ended.answer, outcome=again))
 
-    async def _prepare(self, due: Due) -> Readiness:
+    async def _prepare(self, due: Due, on_call: Callable[[], None]) -> Readiness:
         case = await self._look(due)
         if case is None:
             # The claim sees to it: the message is gone, held or too late.
@@ -182,7 +184,7 @@ class MediaDesk:
             return Readiness()
         if case.app is None:
             raise _UnfitError(Answer(outcome=Retry(NOTHING_TO_SEND)))
-        return Readiness(attachment_id=await self._attachment(case, case.app))
+        return Readiness(attachment_id=await self._attachment(case, case.app, on_call))
 
     async def _look(self, due: Due) -> _Case | None:
         async with self._database.unit_of_work() as work:
@@ -203,7 +205,7 @@ class MediaDesk:
                 else await get_media(work.connection, due.account_id, media_id),
             )
 
-    async def _attachment(self, case: _Case, app: MetaApp) -> str:
+    async def _attachment(self, case: _Case, app: MetaApp, on_call: Callable[[], None]) -> str:
         """Return Meta's id of a message's file, uploaded now if need be."""
         turn = self._turns.setdefault(case.key, asyncio.Lock())
         async with turn:
@@ -215,6 +217,7 @@ class MediaDesk:
                 self._check(case, fetched)
                 attachment_id = await self._find(case, fetched.sha256)
                 if attachment_id is None:
+                    on_call()
                     attachment_id = await self._upload(case, access, fetched)
             if case.media is None:
                 self._remember(case, attachment_id)

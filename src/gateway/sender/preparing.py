@@ -8,6 +8,7 @@ So a process that dies here leaves a message that nobody has sent.
 import asyncio
 from collections import Counter, OrderedDict
 from collections.abc import Collection
+from functools import partial
 from typing import Final
 
 import structlog
@@ -99,12 +100,13 @@ class Preparing:
         task.add_done_callback(ended)
 
     async def _prepare(self, desk: MediaDesk, due: Due) -> None:
-        most = _OF_SLOW_TARGET if due.target_id in self._slow else _OF_TARGET
-        turn = self._turns.setdefault(due.target_id, asyncio.Semaphore(most))
+        board, target = self._board, due.target_id
+        most = _OF_SLOW_TARGET if target in self._slow else _OF_TARGET
+        turn = self._turns.setdefault(target, asyncio.Semaphore(most))
         async with turn, self._places:
             started = asyncio.get_running_loop().time()
             try:
-                readiness = await desk.prepare(due)
+                readiness = await desk.prepare(due, on_call=partial(board.count_call, target))
             except Exception as error:
                 if not is_transient(error):
                     raise
@@ -112,7 +114,7 @@ class Preparing:
                 await asyncio.sleep(_AGAIN_SECONDS)
                 return
             took = asyncio.get_running_loop().time() - started
-            (self._slow.add if took > _SLOW_SECONDS else self._slow.discard)(due.target_id)
+            (self._slow.add if took > _SLOW_SECONDS else self._slow.discard)(target)
         self._ready[due.id] = readiness
         if len(self._ready) > _READY_KEPT:
             self._ready.popitem(last=False)

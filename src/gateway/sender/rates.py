@@ -83,6 +83,13 @@ class Meter:
         self._turn(now)
         self._count += 1
 
+    def give_back(self) -> None:
+        """Take back the last count: there was no call."""
+        if self._count:
+            self._count -= 1
+        elif self._before:
+            self._before -= 1
+
     def rate(self, now: datetime) -> float:
         """Return the calls a second of the last window and of the one that runs."""
         self._turn(now)

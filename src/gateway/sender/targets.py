@@ -177,9 +177,20 @@ class Target:
 
     def put_back(self, due: Due) -> None:
         """Count a delivery that was taken as one that was not: it comes again later."""
+        self._meter.give_back()
         for bucket in self._buckets(due):
             bucket.give_back()
+        if self.portion is not None:
+            self.portion.give_back()
         self.in_flight -= 1
+
+    def count_call(self, now: datetime) -> None:
+        """Count a call that was made for a delivery before its own: a file was uploaded."""
+        self._meter.count(now)
+        if self._bucket is not None:
+            self._bucket.take(now)
+        if self.portion is not None:
+            self.portion.take(now)
 
     def _buckets(self, due: Due) -> list[Bucket]:
         """Return what counts the calls of a delivery at this target alone."""

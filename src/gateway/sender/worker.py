@@ -194,7 +194,7 @@ class Sender:
 
     def _follow(self, claims: Claims) -> None:
         for due in (*claims.left, *claims.locked):
-            self._board.end(due.id, end=None)
+            self._board.put_back(due)
         if claims.locked:
             loop = asyncio.get_running_loop()
             loop.call_later(_LOCKED_SECONDS, self._board.offer, claims.locked)

@@ -151,7 +151,7 @@ async def stage(outbox: Outbox, tmp_path: Path) -> AsyncIterator[Stage]:
 
 
 async def test_a_file_is_fetched_and_given_to_meta_once_for_a_page(stage: Stage) -> None:
-    async with stage.outbox.sender():
+    async with stage.outbox.sender() as (sender, _):
         for _ in range(2):
             await stage.outbox.until(await stage.send(), "sent")
         # The same file from elsewhere, and uploaded here.
@@ -159,6 +159,9 @@ async def test_a_file_is_fetched_and_given_to_meta_once_for_a_page(stage: Stage)
         await stage.outbox.until(await stage.send("/other"), "sent")
         media = await stage.upload()
         await stage.outbox.until(await stage.send(media_id=media.id), "sent")
+        # Of the app's limit it used what was called: four sends and the upload.
+        (used,) = sender._board.lanes.demands(now=stage.outbox.clock.now())
+        assert used.made == 5
     assert await stage.seen() == [PNG] * 4
     assert len(await stage.calls("/message_attachments")) == 1
     # Nor is an address asked again that has just answered.

@@ -172,6 +172,29 @@ def test_pages_of_an_account_take_turns_at_its_share():
     assert set(Counter(taken).values()) == {10}
 
 
+def test_what_was_taken_too_early_uses_up_no_share():
+    plan = Plan(a=1)
+    plan.share(1, a=1)
+    for _ in range(3):
+        (taken,) = plan.lanes.take(now=NOW, limit=1, may=lambda _shard: True)
+        plan.lanes.put_back(taken, now=NOW)
+        plan.lanes.offer([taken], now=NOW)
+    assert plan.lanes.demands(now=NOW)[0].made == 0
+    assert len(plan.run(0)) == 1
+    plan.offer("a", 1, since=1)
+    assert plan.run(0.5) == []
+
+
+def test_calls_that_were_made_before_the_send_are_counted():
+    plan = Plan(a=1)
+    plan.share(1, a=1)
+    plan.lanes.count_call("page-a", now=NOW)
+    assert plan.lanes.demands(now=NOW)[0].made == 1
+    assert plan.run(0.9) == []
+    assert len(plan.run(0.2, since=0.9)) == 1
+    plan.lanes.count_call("page-unknown", now=NOW)
+
+
 def test_all_go_on_as_soon_as_there_is_enough_again():
     plan = Plan(a=500)
     plan.share(1, a=1)
