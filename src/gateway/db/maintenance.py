@@ -52,6 +52,8 @@ EXPIRING: Final = {
     "comments": "expires_at < :now",
     "idempotency_keys": "created_at < :keys",
     "audit_entries": "at < :audit",
+    # What it did stands in the audit for as long.
+    "reruns": "finished_at < :audit",
     "page_attachments": "created_at < :attachments",
     "processes": "seen_at < clock_timestamp() - CAST(:silent AS interval)",
 }

@@ -271,4 +271,5 @@ reruns = Table(
     one_of("status", "running", "finished", "cancelled", "failed"),
     Index("ix_reruns_running", "next_at", postgresql_where=text("status = 'running'")),
     Index("ix_reruns_account_id_id", "account_id", "id"),
+    Index("ix_reruns_finished_at", "finished_at", postgresql_where=text("finished_at IS NOT NULL")),
 )

@@ -146,7 +146,17 @@ async def test_what_is_past_its_time_is_deleted(stage: Stage) -> None:
         old=now - 366 * DAY,
         new=now - 364 * DAY,
     )
+    await stage.run(
+        "INSERT INTO reruns (id, kind, filter, actor, status, next_at, created_at, finished_at)"
+        " VALUES ('old', 'events', '{}', 'x', 'finished', :old, :old, :old),"
+        " ('new', 'events', '{}', 'x', 'failed', :new, :old, :new),"
+        " ('running', 'events', '{}', 'x', 'running', :old, :old, NULL)",
+        old=now - 366 * DAY,
+        new=now - 364 * DAY,
+    )
     await stage.maintenance.delete_expired()
+    reruns = await stage.run("SELECT id FROM reruns ORDER BY id")
+    assert [row.id for row in reruns] == ["new", "running"]
     assert [row.event_id for row in await stage.run("SELECT event_id FROM inbox")] == ["new"]
     assert [row.key for row in await stage.run("SELECT key FROM idempotency_keys")] == ["new"]
     assert [row.id for row in await stage.run("SELECT id FROM audit_entries")] == ["new"]
