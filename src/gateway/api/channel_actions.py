@@ -24,7 +24,8 @@ from gateway.contracts.resources import Channel as ChannelResource
 from gateway.db.channel_writes import change_channel
 from gateway.db.channels import Channel
 from gateway.db.meta_apps import get_app, raise_secret_version
-from gateway.domain.channel import ChannelKind, ChannelStatus, StatusReason
+from gateway.db.secrets import rotate
+from gateway.domain.channel import ChannelKind, ChannelStatus, StatusReason, status_with
 from gateway.errors import (
     ChallengeFailedError,
     IllegalTransitionError,
@@ -212,23 +213,10 @@ async def rotate_signing_secret(
     """Sign what we post to a third party with another secret, and for a while with both."""
     channel = await existing_channel(work, account_id, channel_id, lock=True, alive=True)
     _require_third_party(channel)
-    assert channel.signing_secret is not None
-    keyring = work.keyring
-    present = keyring.decrypt(
-        bytes(channel.signing_secret), row=channel.secret_row("signing_secret")
-    )
     fresh = generate_signing_secret()
     until = work.now + timedelta(seconds=(body or Rotation()).overlap_seconds)
-    await change_channel(
-        work.connection,
-        channel,
-        now=work.now,
-        signing_secret=keyring.encrypt(fresh, row=channel.secret_row("signing_secret")),
-        previous_signing_secret=keyring.encrypt(
-            present, row=channel.secret_row("previous_signing_secret")
-        ),
-        previous_signing_secret_expires_at=until,
-    )
+    rotated = rotate(work.keyring, channel, "signing_secret", fresh, until=until)
+    await change_channel(work.connection, channel, now=work.now, **rotated)
     await raise_secret_version(work)
     return RotatedSigningSecret(signing_secret=fresh, previous_expires_at=until)
 
@@ -248,9 +236,7 @@ async def _probe(
         page = await connect_page(parts, access, wanted_of(channel, SecretStr(token)))
     except PageRefusedError as error:
         return ChannelStatus.DISCONNECTED, error.reason
-    if page.trouble is not None:
-        return ChannelStatus.DEGRADED, page.trouble
-    return ChannelStatus.ACTIVE, None
+    return status_with(page.trouble), page.trouble
 
 
 def _check_disconnectable(channel: Channel) -> None:

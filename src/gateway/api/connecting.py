@@ -16,7 +16,7 @@ from gateway.db.channel_writes import find_holder, secret_row
 from gateway.db.meta_apps import MetaApp, get_app
 from gateway.db.secrets import KeyRing
 from gateway.db.unit_of_work import UnitOfWork
-from gateway.domain.channel import ChannelKind, ChannelStatus, StatusReason
+from gateway.domain.channel import ChannelKind, ChannelStatus, StatusReason, status_with
 from gateway.errors import (
     FieldFault,
     InvalidFieldsError,
@@ -53,7 +53,7 @@ class Asked:
     @property
     def status(self) -> ChannelStatus:
         """The status that a channel has with such a source."""
-        return ChannelStatus.ACTIVE if self.trouble is None else ChannelStatus.DEGRADED
+        return status_with(self.trouble)
 
     def row_of(self, channel_id: str, keyring: KeyRing) -> dict[str, Any]:
         """Return the values of the row of a channel, its secrets encrypted."""
@@ -118,6 +118,8 @@ async def ask_meta(
             "meta_app_id": app.app_id,
             "page_id": wanted.page_id,
             "page_name": page.name or page_name,
+            # A token as such has nobody's login behind it; who connects by one says so.
+            "connected_by": None,
             "subscribed_fields": list(page.subscribed_fields),
             "token_expires_at": page.expires_at,
             "token_warned_days": None,

@@ -13,6 +13,7 @@ from gateway.contracts.resources import Endpoint as EndpointResource
 from gateway.db.delivery_views import find_delivery_of_event, list_deliveries
 from gateway.db.endpoints import HEALTHY, Endpoint, change_endpoint
 from gateway.db.outbox import NewEvent
+from gateway.db.secrets import rotate
 from gateway.errors import IllegalTransitionError
 from gateway.http.pagination import Paging
 from gateway.http.routes import READ, WRITE, AccountId, GatewayRoute, Work
@@ -69,22 +70,10 @@ async def rotate_endpoint_secret(
 ) -> RotatedSigningSecret:
     """Sign what we post to an endpoint with another secret, and for a while with both."""
     endpoint = await existing_endpoint(work, account_id, endpoint_id, lock=True)
-    keyring = work.keyring
-    present = keyring.decrypt(
-        bytes(endpoint.signing_secret), row=endpoint.secret_row("signing_secret")
-    )
     fresh = generate_signing_secret()
     until = work.now + timedelta(seconds=(body or Rotation()).overlap_seconds)
-    await change_endpoint(
-        work.connection,
-        endpoint,
-        now=work.now,
-        signing_secret=keyring.encrypt(fresh, row=endpoint.secret_row("signing_secret")),
-        previous_signing_secret=keyring.encrypt(
-            present, row=endpoint.secret_row("previous_signing_secret")
-        ),
-        previous_signing_secret_expires_at=until,
-    )
+    rotated = rotate(work.keyring, endpoint, "signing_secret", fresh, until=until)
+    await change_endpoint(work.connection, endpoint, now=work.now, **rotated)
     return RotatedSigningSecret(signing_secret=fresh, previous_expires_at=until)
 
 

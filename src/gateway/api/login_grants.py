@@ -22,7 +22,7 @@ from gateway.db.page_tokens import (
 )
 from gateway.db.page_tokens import secret_row as page_token_row
 from gateway.db.unit_of_work import Database, UnitOfWork
-from gateway.domain.channel import ChannelStatus, StatusReason
+from gateway.domain.channel import ChannelStatus, StatusReason, status_with
 from gateway.domain.login import GRANT_LIFE, LoginState
 from gateway.errors import PageAlreadyConnectedError, UpstreamFailedError
 from gateway.messaging.channel_health import mark_channel
@@ -161,9 +161,8 @@ async def _store(
     changes: dict[str, Any] = {}
     match page:
         case ConnectedPage():
-            healthy = page.trouble is None
             changes = {
-                "status": ChannelStatus.ACTIVE if healthy else ChannelStatus.DEGRADED,
+                "status": status_with(page.trouble),
                 "status_reason": page.trouble,
                 "page_name": page.name or channel.page_name,
                 "subscribed_fields": list(page.subscribed_fields),

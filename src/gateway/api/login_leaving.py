@@ -2,7 +2,6 @@
 
 from gateway.api.taking_over import take_over
 from gateway.db.channel_writes import change_channel, find_connected_by
-from gateway.db.channels import get_channel
 from gateway.db.logins import forget_logins
 from gateway.db.page_tokens import forget_person
 from gateway.db.unit_of_work import UnitOfWork
@@ -22,11 +21,14 @@ async def let_person_go(work: UnitOfWork, meta_app_id: str, user_id: str) -> int
     for channel in await find_connected_by(work.connection, meta_app_id, user_id):
         if await take_over(work, channel, but=user_id):
             continue
-        await mark_channel(work, channel, ChannelStatus.DISCONNECTED, StatusReason.APP_REMOVED)
-        present = await get_channel(work.connection, channel.account_id, channel.id, lock=True)
-        if present is not None:
-            await change_channel(
-                work.connection, present, now=work.now, page_access_token=None, connected_by=None
-            )
+        marked = await mark_channel(
+            work, channel, ChannelStatus.DISCONNECTED, StatusReason.APP_REMOVED
+        )
+        if marked is None:
+            # Somebody else's token came in meanwhile.
+            continue
+        await change_channel(
+            work.connection, marked, now=work.now, page_access_token=None, connected_by=None
+        )
         disconnected += 1
     return disconnected

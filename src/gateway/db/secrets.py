@@ -12,7 +12,7 @@ import hmac
 import os
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Final, Self
+from typing import Any, Final, Protocol, Self
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -23,6 +23,13 @@ _NONCE_BYTES: Final = 12
 
 class UndecryptableError(Exception):
     """A ciphertext is damaged, belongs to another row, or its key is gone."""
+
+
+class HoldsSecrets(Protocol):
+    """A row that has encrypted columns."""
+
+    def secret_row(self, column: str) -> str:
+        """Return the associated data of one of its secrets."""
 
 
 class KeyRing:
@@ -131,6 +138,28 @@ def open_rotating(
     if previous is not None and (previous_expires_at is None or now < previous_expires_at):
         secrets.append(keyring.decrypt(bytes(previous), row=rows[1]))
     return secrets
+
+
+def rotate(
+    keyring: KeyRing, holder: HoldsSecrets, column: str, fresh: str, *, until: datetime
+) -> dict[str, Any]:
+    """Return the columns of a rotating pair with a fresh secret; the present one holds until then.
+
+    They are those that `open_rotating` reads: the column, `previous_…` and `previous_…_expires_at`.
+
+    Raises:
+        UndecryptableError: The present secret is none, or cannot be read.
+    """
+    sealed = getattr(holder, column)
+    if sealed is None:
+        raise UndecryptableError(f"no secret in {holder.secret_row(column)}")
+    present = keyring.decrypt(bytes(sealed), row=holder.secret_row(column))
+    previous = f"previous_{column}"
+    return {
+        column: keyring.encrypt(fresh, row=holder.secret_row(column)),
+        previous: keyring.encrypt(present, row=holder.secret_row(previous)),
+        f"{previous}_expires_at": until,
+    }
 
 
 def generate_key(key_id: str) -> str:

@@ -38,6 +38,11 @@ class StatusReason(StrEnum):
     CHALLENGE_FAILED = "challenge_failed"
 
 
+def status_with(trouble: StatusReason | None) -> ChannelStatus:
+    """Return the status of a channel whose source holds, but for some trouble if it has any."""
+    return ChannelStatus.ACTIVE if trouble is None else ChannelStatus.DEGRADED
+
+
 _HOLD_WHILE_DEGRADED: Final = frozenset(
     {StatusReason.PAGE_UNPUBLISHED, StatusReason.PAGE_RESTRICTED, StatusReason.CHALLENGE_FAILED}
 )

@@ -13,7 +13,7 @@ from gateway.db.channel_writes import (
 from gateway.db.channels import Channel, get_channel
 from gateway.db.errands import NewErrand, set_errands
 from gateway.db.unit_of_work import UnitOfWork
-from gateway.domain.channel import ChannelStatus, StatusReason
+from gateway.domain.channel import ChannelStatus, StatusReason, status_with
 from gateway.domain.token_warnings import warning_due
 from gateway.messaging.backfill import fetch_missed
 from gateway.messaging.channel_events import announce_channel
@@ -48,7 +48,7 @@ async def take_page(work: UnitOfWork, channel: Channel, page: ConnectedPage) -> 
     if present is None:
         return None
     found: dict[str, Any] = {
-        "status": ChannelStatus.ACTIVE if page.trouble is None else ChannelStatus.DEGRADED,
+        "status": status_with(page.trouble),
         "status_reason": page.trouble,
         "page_name": page.name or present.page_name,
         "subscribed_fields": list(page.subscribed_fields),
@@ -98,8 +98,7 @@ async def take_challenge(work: UnitOfWork, channel: Channel, *, passed: bool) ->
 
 
 async def _become(work: UnitOfWork, channel: Channel, trouble: StatusReason | None) -> Channel:
-    status = ChannelStatus.ACTIVE if trouble is None else ChannelStatus.DEGRADED
-    return await write_status(work, channel, status=status, status_reason=trouble)
+    return await write_status(work, channel, status=status_with(trouble), status_reason=trouble)
 
 
 async def _still(work: UnitOfWork, channel: Channel) -> Channel | None:

@@ -83,6 +83,15 @@ async def test_a_channel_lives_on_by_another_administrator(api, connected):
     assert (await acme.get(f"/v1/channels/{channel_id}")).json()["status"] == "active"
 
 
+async def test_a_channel_with_a_token_given_by_hand_lives_by_nobodys_login(api, connected):
+    acme, channel_id = connected
+    path = f"/v1/channels/{channel_id}"
+    renewed = await acme.patch(path, {"source": {"page_access_token": "EAA101"}})
+    assert renewed.status_code == 200, renewed.text
+    await post(api, "deauthorize", signed())
+    assert (await acme.get(path)).json()["status"] == "active"
+
+
 async def test_an_unknown_person_is_answered_as_well(api, connected):
     acme, channel_id = connected
     assert (await post(api, "deauthorize", signed("1"))).status_code == 200
