@@ -16,7 +16,7 @@ from gateway.api.connecting import (
     incoming_token_hash,
     new_incoming_token,
 )
-from gateway.api.leaving import leave_page
+from gateway.api.leaving import freed_columns, leave_page
 from gateway.api.parts import ApiParts, Parts
 from gateway.api.rotation import RotatedSigningSecret, Rotation
 from gateway.api.source_changes import signing_secrets
@@ -140,7 +140,7 @@ async def disconnect_channel(
     async with outside.glance() as work:
         channel = await existing_channel(work, account_id, channel_id, alive=True)
         _check_disconnectable(channel)
-    await leave_page(outside, parts, channel)
+    told = await leave_page(outside, parts, channel)
     work = await outside.effect()
     channel = await existing_channel(work, account_id, channel_id, lock=True, alive=True)
     _check_disconnectable(channel)
@@ -151,10 +151,8 @@ async def disconnect_channel(
         remedy="Give the channel a new Page token to connect it again.",
         status=ChannelStatus.DISCONNECTED,
         status_reason=None,
-        holds_source=False,
-        freed_at=work.now,
-        page_access_token=None,
         subscribed_fields=[],
+        **await freed_columns(work, channel, told=told),
     )
     return shown(parts, disconnected, response)
 

@@ -17,7 +17,7 @@ from gateway.api.channel_resources import (
 )
 from gateway.api.channel_settings import changed_columns
 from gateway.api.filters import Search
-from gateway.api.leaving import leave_page
+from gateway.api.leaving import freed_columns, leave_page
 from gateway.api.new_channels import ask_for_new_source, check_new_channel, make_channel
 from gateway.api.parts import Parts
 from gateway.api.source_changes import ask_for_source
@@ -138,7 +138,7 @@ async def delete_channel(
         channel = await existing_channel(work, account_id, channel_id)
     if channel.status is ChannelStatus.DELETED:
         return
-    await leave_page(exchange, parts, channel)
+    told = await leave_page(exchange, parts, channel)
     work = await exchange.effect()
     channel = await existing_channel(work, account_id, channel_id, lock=True)
     if channel.status is ChannelStatus.DELETED:
@@ -149,10 +149,8 @@ async def delete_channel(
         now=work.now,
         status=ChannelStatus.DELETED,
         status_reason=None,
-        holds_source=False,
-        freed_at=channel.freed_at or work.now,
         deleted_at=work.now,
-        page_access_token=None,
+        **await freed_columns(work, channel, told=told),
     )
     announce_channel(work, deleted, "deleted")
     await parts.routing_changes.channel_deleted(work, account_id, channel_id)

@@ -1,7 +1,7 @@
 """What follows when a person takes the app out of their Facebook account."""
 
 from gateway.api.taking_over import take_over
-from gateway.db.channel_writes import change_channel, find_connected_by
+from gateway.db.channel_writes import change_channel, find_connected_by, forget_who_connected
 from gateway.db.logins import forget_logins
 from gateway.db.page_tokens import forget_person
 from gateway.db.unit_of_work import UnitOfWork
@@ -17,6 +17,7 @@ async def let_person_go(work: UnitOfWork, meta_app_id: str, user_id: str) -> int
     """
     await forget_person(work.connection, meta_app_id, user_id)
     await forget_logins(work.connection, meta_app_id, user_id)
+    await forget_who_connected(work.connection, meta_app_id, user_id)
     disconnected = 0
     for channel in await find_connected_by(work.connection, meta_app_id, user_id):
         if await take_over(work, channel, but=user_id):

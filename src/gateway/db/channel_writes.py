@@ -5,7 +5,7 @@ from dataclasses import fields
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, insert, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.db.arrays import among
@@ -104,19 +104,47 @@ async def find_holders(
     return {row.source_id: row.id for row in await connection.execute(statement)}
 
 
-async def shares_page(connection: AsyncConnection, channel: Channel) -> bool:
-    """Say whether another live channel has its events from the same Page and app."""
-    statement = (
-        select(func.count())
-        .select_from(channels)
+async def find_sharing_page(connection: AsyncConnection, channel: Channel) -> list[Channel]:
+    """Return the live channels, whosever, that have their events from a channel's Page and app.
+
+    It may be one of them itself.
+    """
+    statement = _SELECT.where(
+        channels.c.page_id == channel.page_id,
+        channels.c.meta_app_id == channel.meta_app_id,
+        channels.c.holds_source,
+    ).order_by(channels.c.id)
+    return [channel_of(row) for row in (await connection.execute(statement)).mappings()]
+
+
+async def forget_kept_token(connection: AsyncConnection, channel: Channel) -> None:
+    """Take away the token of a channel that let its Page go, if it is still that one.
+
+    No version is raised by it.
+    """
+    await connection.execute(
+        update(channels)
         .where(
-            channels.c.page_id == channel.page_id,
-            channels.c.meta_app_id == channel.meta_app_id,
-            channels.c.holds_source,
-            channels.c.id != channel.id,
+            channels.c.account_id == channel.account_id,
+            channels.c.id == channel.id,
+            channels.c.page_access_token == channel.page_access_token,
+            ~channels.c.holds_source,
         )
+        .values(page_access_token=None)
     )
-    return int((await connection.execute(statement)).scalar_one()) > 0
+
+
+async def forget_who_connected(connection: AsyncConnection, meta_app_id: str, user_id: str) -> None:
+    """Take a person, and the tokens by them, out of channels that let their Pages go."""
+    await connection.execute(
+        update(channels)
+        .where(
+            channels.c.meta_app_id == meta_app_id,
+            channels.c.connected_by == user_id,
+            ~channels.c.holds_source,
+        )
+        .values(page_access_token=None, connected_by=None)
+    )
 
 
 async def note_probe(

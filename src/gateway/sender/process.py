@@ -12,6 +12,7 @@ from gateway.media_store import MediaStore
 from gateway.messaging.backfill import BACKFILL
 from gateway.messaging.files import REMOVE_FILE
 from gateway.messaging.inbound_media import FETCH_ERRAND
+from gateway.messaging.leaving import PAGE_LEAVE
 from gateway.messaging.probing import PROBE, WEBHOOK_CHECK
 from gateway.meta.graph import GraphClient
 from gateway.meta.graph_calls import GraphCalls
@@ -28,6 +29,7 @@ from gateway.sender.errands import Errands
 from gateway.sender.fetching import Fetching
 from gateway.sender.file_removal import FileRemoval
 from gateway.sender.lanes import SLOW_SHARE
+from gateway.sender.leaving import PageLeaving
 from gateway.sender.media_desk import MediaDesk
 from gateway.sender.media_fetch import MediaFetch
 from gateway.sender.page import GraphTransport
@@ -62,6 +64,7 @@ async def _compose(parts: RoleParts) -> None:
         BACKFILL: Backfill(parts.database, graph).duty(),
         FETCH_ERRAND: MediaFetch(parts.database, store, fetching).duty(),
         REMOVE_FILE: FileRemoval(lambda: store).duty(),
+        PAGE_LEAVE: PageLeaving(parts.database, pages).duty(),
         PROBE: ChannelProbes(parts.database, pages, seconds=settings.channel_probe_seconds).duty(),
         WEBHOOK_CHECK: WebhookChecks(
             parts.database, egress, seconds=settings.webhook_check_seconds
