@@ -13,9 +13,10 @@ from gateway.contracts.moments import rfc3339
 from gateway.db.first_contact import contact_resource
 from gateway.db.messages import Message
 from gateway.domain.channel import ChannelStatus, StatusReason
+from gateway.domain.channel_reasons import REASONS
 from gateway.domain.delivery import SendError
 from gateway.domain.message import MessageStatus
-from gateway.messaging.channel_events import REASONS, channel_resource
+from gateway.messaging.channel_events import channel_resource
 from gateway.messaging.endpoint_events import endpoint_resource
 from gateway.messaging.resources import message_resource
 from gateway.meta.error_rules import find_rule

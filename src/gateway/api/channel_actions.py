@@ -37,7 +37,7 @@ from gateway.http.schemas import Body, Moment, Resource
 from gateway.messaging.channel_status import write_status
 from gateway.messaging.page_access import wanted_of
 from gateway.messaging.probing import take_challenge
-from gateway.meta.pages import PageRefusedError
+from gateway.meta.page_findings import PageRefusedError
 from gateway.net.signing import generate_signing_secret
 
 router = APIRouter(

@@ -23,7 +23,7 @@ from gateway.errors import (
     UpstreamFailedError,
 )
 from gateway.messaging.channel_status import already_connected
-from gateway.meta.pages import AppAccess, ConnectedPage, PageRefusedError, Wanted
+from gateway.meta.page_findings import AppAccess, ConnectedPage, PageRefusedError, Wanted
 from gateway.net.challenge import challenge
 from gateway.net.signing import generate_signing_secret
 

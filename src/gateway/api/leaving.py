@@ -15,7 +15,7 @@ from gateway.http.exchange import Exchange
 from gateway.messaging.leaving import leave_later, note_leaving
 from gateway.messaging.page_access import page_access
 from gateway.meta.graph import PageAccess
-from gateway.meta.pages import PageRefusedError
+from gateway.meta.page_findings import PageRefusedError
 
 log = structlog.get_logger()
 

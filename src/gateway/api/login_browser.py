@@ -51,7 +51,7 @@ from gateway.meta.login import CodeRefusedError, Grant, SecretRefusedError, dial
 
 if TYPE_CHECKING:
     from gateway.http.routes import RestParts
-    from gateway.meta.pages import AppAccess
+    from gateway.meta.page_findings import AppAccess
 
 _PREFIX: Final = "/oauth/facebook"
 CALLBACK: Final = f"{_PREFIX}/callback"

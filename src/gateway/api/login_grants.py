@@ -29,7 +29,7 @@ from gateway.messaging.channel_health import mark_channel
 from gateway.messaging.channel_status import write_status
 from gateway.messaging.page_access import wanted_of
 from gateway.meta.login import FoundPage, Grant
-from gateway.meta.pages import AppAccess, ConnectedPage, PageRefusedError
+from gateway.meta.page_findings import AppAccess, ConnectedPage, PageRefusedError
 
 # A browser waits meanwhile. What is not reached keeps its new token and its status.
 _RENEWAL: Final = timedelta(seconds=20)

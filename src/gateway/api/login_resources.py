@@ -11,6 +11,7 @@ from gateway.db.channels import find_channels
 from gateway.db.logins import Login
 from gateway.db.unit_of_work import UnitOfWork
 from gateway.domain.channel import ChannelKind, StatusReason
+from gateway.domain.channel_reasons import REASONS
 from gateway.domain.login import (
     GrantedPage,
     LoginState,
@@ -18,7 +19,6 @@ from gateway.domain.login import (
     why_not_connectable,
 )
 from gateway.http.schemas import Moment, Resource
-from gateway.messaging.channel_events import REASONS
 
 
 class MissingPermission(Resource):

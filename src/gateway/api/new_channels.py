@@ -34,7 +34,7 @@ from gateway.errors import (
 from gateway.http.exchange import Exchange
 from gateway.messaging.channel_events import announce_channel
 from gateway.messaging.channel_status import already_connected, entered
-from gateway.meta.pages import Wanted
+from gateway.meta.page_findings import Wanted
 
 NewMetaChannel: TypeAlias = NewMessengerChannel | NewInstagramChannel
 AnyNewChannel: TypeAlias = NewMetaChannel | NewThirdPartyChannel

@@ -3,11 +3,12 @@
 from pydantic import SecretStr
 
 from gateway.db.channels import Channel
-from gateway.db.meta_apps import MetaApp
+from gateway.db.meta_apps import MetaApp, get_app
 from gateway.db.secrets import KeyRing, UndecryptableError
+from gateway.db.unit_of_work import UnitOfWork
 from gateway.domain.channel import ChannelKind
 from gateway.meta.graph import PageAccess
-from gateway.meta.pages import Wanted
+from gateway.meta.page_findings import AppAccess, Wanted
 
 
 def page_access(keyring: KeyRing, channel: Channel, app: MetaApp) -> PageAccess:
@@ -35,4 +36,19 @@ def wanted_of(channel: Channel, token: SecretStr) -> Wanted:
         page_id=channel.page_id or channel.source_id,
         token=token,
         instagram_id=channel.source_id if channel.kind is ChannelKind.INSTAGRAM else None,
+    )
+
+
+async def probe_access(work: UnitOfWork, channel: Channel) -> tuple[AppAccess, Wanted] | None:
+    """Return what probing a channel needs; None where it has no usable token, or lives no more."""
+    app = await get_app(work.connection, channel.meta_app_id or "")
+    if app is None or channel.page_access_token is None or not channel.holds_source:
+        return None
+    try:
+        access = page_access(work.keyring, channel, app)
+    except UndecryptableError:
+        return None
+    return (
+        AppAccess(app_id=app.app_id, secret=access.app_secret, version=access.version),
+        wanted_of(channel, access.token),
     )

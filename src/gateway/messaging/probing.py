@@ -18,7 +18,7 @@ from gateway.domain.token_warnings import warning_due
 from gateway.messaging.backfill import fetch_missed
 from gateway.messaging.channel_events import announce_channel
 from gateway.messaging.channel_status import write_status
-from gateway.meta.pages import ConnectedPage
+from gateway.meta.page_findings import ConnectedPage
 
 PROBE: Final = "channel_probe"
 WEBHOOK_CHECK: Final = "webhook_check"

@@ -18,7 +18,7 @@ from pydantic import SecretStr
 from gateway.domain.login import INSTAGRAM_PERMISSIONS, PERMISSIONS, WISHED, GrantedPage
 from gateway.errors import UpstreamFailedError
 from gateway.meta.graph_calls import GraphCalls, GraphRefusedError
-from gateway.meta.pages import AppAccess
+from gateway.meta.page_findings import AppAccess
 
 SCOPES: Final = (*PERMISSIONS, *INSTAGRAM_PERMISSIONS, *WISHED)
 

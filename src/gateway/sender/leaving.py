@@ -16,7 +16,8 @@ from gateway.messaging.leaving import note_leaving
 from gateway.messaging.page_access import page_access
 from gateway.messaging.probing import probe_soon
 from gateway.meta.graph import PageAccess
-from gateway.meta.pages import PageConnector, PageRefusedError
+from gateway.meta.page_findings import PageRefusedError
+from gateway.meta.pages import PageConnector
 from gateway.sender.duties import Again, Done, Duty, GoOn, Result
 
 _LEFT: Final = "left"

@@ -12,16 +12,14 @@ from typing import Final
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
-from gateway.db.channels import Channel, get_channel
+from gateway.db.channels import get_channel
 from gateway.db.errands import Errand, NewErrand, set_errands
-from gateway.db.meta_apps import get_app
-from gateway.db.secrets import UndecryptableError
 from gateway.db.unit_of_work import Database, UnitOfWork
 from gateway.db.watching import count_pages, find_unwatched
 from gateway.domain.backoff import RetrySchedule
 from gateway.domain.channel import ChannelKind
 from gateway.errors import ChallengeFailedError, GatewayError, UpstreamFailedError
-from gateway.messaging.page_access import page_access, wanted_of
+from gateway.messaging.page_access import probe_access
 from gateway.messaging.probing import (
     PROBE,
     WEBHOOK_CHECK,
@@ -29,7 +27,8 @@ from gateway.messaging.probing import (
     take_page,
     take_refusal,
 )
-from gateway.meta.pages import AppAccess, PageConnector, PageRefusedError, Wanted
+from gateway.meta.page_findings import PageRefusedError
+from gateway.meta.pages import PageConnector
 from gateway.net.challenge import challenge
 from gateway.net.egress import Egress
 from gateway.sender.duties import Again, Done, Duty, GoOn, Result
@@ -73,7 +72,7 @@ class ChannelProbes:
         """Probe a Page, and have it probed again in time."""
         async with self._database.unit_of_work() as work:
             channel = await get_channel(work.connection, errand.account_id, errand.subject_id)
-            access = None if channel is None else await _access(work, channel)
+            access = None if channel is None else await probe_access(work, channel)
             interval = probe_interval(await count_pages(work.connection), seconds=self._seconds)
         if channel is None or access is None:
             return Done()
@@ -175,18 +174,3 @@ class Watch:
                 await set_errands(work, errands)
             found += len(unwatched)
         return found
-
-
-async def _access(work: UnitOfWork, channel: Channel) -> tuple[AppAccess, Wanted] | None:
-    """Return what probing a channel needs; None where it has no token, or lives no more."""
-    app = await get_app(work.connection, channel.meta_app_id or "")
-    if app is None or channel.page_access_token is None or not channel.holds_source:
-        return None
-    try:
-        access = page_access(work.keyring, channel, app)
-    except UndecryptableError:
-        return None
-    return (
-        AppAccess(app_id=app.app_id, secret=access.app_secret, version=access.version),
-        wanted_of(channel, access.token),
-    )

@@ -9,15 +9,8 @@ from gateway.domain.channel import StatusReason
 from gateway.errors import UpstreamFailedError
 from gateway.meta.graph import PageAccess
 from gateway.meta.graph_calls import GraphCalls
-from gateway.meta.pages import (
-    NOT_A_PAGE,
-    PAGE_FIELDS,
-    AppAccess,
-    PageConnector,
-    PageRefusedError,
-    Wanted,
-    judge_token,
-)
+from gateway.meta.page_findings import NOT_A_PAGE, AppAccess, PageRefusedError, Wanted, judge_token
+from gateway.meta.pages import PAGE_FIELDS, PageConnector
 
 GRAPH = "https://graph.example"
 APP = AppAccess(app_id="1", secret=SecretStr("hush"), version="v26.0")
