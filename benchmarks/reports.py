@@ -37,6 +37,7 @@ from gateway.embedded import Postgres, Server
 from gateway.settings import Settings
 from gateway.telemetry import configure_logging
 from routing import api as routing_api
+from routing.reach import Reach
 
 _ENQUIRIES: Final = 1_000_000
 _DAYS: Final = 90
@@ -244,6 +245,7 @@ async def _application(database_url: str) -> AsyncIterator[httpx.AsyncClient]:
             engagement=unused,
             routing_rules=unused,
             routing_changes=unused,
+            reach=Reach(),
             inbound_partition=unused,
             endpoint_retry_seconds=(4, 56),
         ),

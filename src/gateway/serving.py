@@ -40,6 +40,7 @@ from routing import api as routing_api
 from routing.acceptance import RoutingRules
 from routing.changes import RoutingChanges
 from routing.engagement import Engagement
+from routing.reach import Reach
 
 # What the REST API has beside the gateway's own resources; its published contract has them too.
 ROUTERS: Final = (routing_api.router, third_party.router)
@@ -141,6 +142,7 @@ def _api_parts(parts: RoleParts, topics: Topics) -> ApiParts:
         engagement=Engagement(),
         routing_rules=RoutingRules(),
         routing_changes=RoutingChanges(),
+        reach=Reach(),
         inbound_partition=_InboundPartition(topics),
         endpoint_retry_seconds=settings.endpoint_retry_seconds,
     )

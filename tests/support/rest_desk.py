@@ -17,6 +17,7 @@ from routing import api as routing_api
 from routing.acceptance import RoutingRules
 from routing.changes import RoutingChanges
 from routing.engagement import Engagement
+from routing.reach import Reach
 
 
 @dataclass
@@ -56,6 +57,7 @@ async def rest_desk(database_url: str, **options: int) -> AsyncIterator[Rest]:
                 engagement=Engagement(),
                 routing_rules=RoutingRules(),
                 routing_changes=RoutingChanges(),
+                reach=Reach(),
                 inbound_partition=unused,
                 endpoint_retry_seconds=(4, 56),
             ),

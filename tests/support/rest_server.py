@@ -32,6 +32,7 @@ from routing import api as routing_api
 from routing.acceptance import RoutingRules
 from routing.changes import RoutingChanges
 from routing.engagement import Engagement
+from routing.reach import Reach
 
 # Meta is nobody here; who asks it is told so.
 _GRAPH = "http://127.0.0.1:1"
@@ -60,6 +61,7 @@ async def _serve(database_url: str, directory: str) -> None:
                 engagement=Engagement(),
                 routing_rules=RoutingRules(),
                 routing_changes=RoutingChanges(),
+                reach=Reach(),
                 inbound_partition=_partition,
                 endpoint_retry_seconds=(4, 56),
             ),

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 
-from gateway.api.ports import Engagement, PartitionOf, RoutingChanges, RoutingRules
+from gateway.api.ports import Engagement, PartitionOf, Reach, RoutingChanges, RoutingRules
 from gateway.meta.graph import GraphClient
 from gateway.meta.login import FacebookLogin
 from gateway.meta.pages import PageConnector
@@ -33,6 +33,7 @@ class ApiParts:
     engagement: Engagement
     routing_rules: RoutingRules
     routing_changes: RoutingChanges
+    reach: Reach
     inbound_partition: PartitionOf
     endpoint_retry_seconds: Sequence[int]
     login_settings: LoginSettings = LoginSettings()

@@ -1,6 +1,6 @@
 """What the resources need from parts that they may not import; `gateway.asgi` fills them.
 
-`routing` implements the first three; the last one knows Kafka.
+`routing` implements all but the last one, which knows Kafka.
 """
 
 from collections.abc import Iterable, Mapping
@@ -10,6 +10,7 @@ from gateway.db.channels import Channel
 from gateway.db.conversations import Conversation
 from gateway.db.unit_of_work import UnitOfWork
 from gateway.domain.message import AuthorKind
+from gateway.domain.traffic_checks import Takers
 
 
 class RoutingRules(Protocol):
@@ -53,6 +54,14 @@ class Engagement(Protocol):
         self, work: UnitOfWork, account_id: str, enquiry_ids: Iterable[str]
     ) -> Mapping[str, dict[str, Any]]:
         """Return the public form of those enquiries of an account that exist, by id."""
+        ...
+
+
+class Reach(Protocol):
+    """Knows whom enquiries would reach."""
+
+    async def takers(self, work: UnitOfWork, channel: Channel) -> Takers:
+        """Return who would take an enquiry of a channel that came now; nothing is locked."""
         ...
 
 

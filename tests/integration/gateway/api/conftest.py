@@ -26,6 +26,7 @@ from gateway.sandbox.app import create_sandbox
 from gateway.sandbox.settings import SandboxSettings
 from gateway.settings import Settings
 from routing import api as routing_api
+from routing.reach import Reach
 
 GRAPH = "https://graph.example"
 PUBLIC_URL = "https://gateway.example"
@@ -87,6 +88,7 @@ async def api(database, settings, clock, graph, egress, receiver, tmp_path) -> A
             engagement=engagement,
             routing_rules=rules,
             routing_changes=changes,
+            reach=Reach(),
             inbound_partition=_partition,
             endpoint_retry_seconds=(4, 56),
         ),
