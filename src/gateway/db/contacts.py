@@ -114,6 +114,15 @@ async def list_contacts(
     return [Contact(**row) for row in rows.mappings()]
 
 
+async def note_profile(connection: AsyncConnection, contact: Contact, *, at: datetime) -> None:
+    """Write down that the platform was asked what a contact is called; raises no version."""
+    await connection.execute(
+        update(contacts)
+        .where(contacts.c.account_id == contact.account_id, contacts.c.id == contact.id)
+        .values(profile_fetched_at=at)
+    )
+
+
 async def change_contact(
     connection: AsyncConnection,
     contact: Contact,

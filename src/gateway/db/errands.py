@@ -16,7 +16,7 @@ from dataclasses import dataclass, field, fields
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import text
+from sqlalchemy import TextClause, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.db.deliveries import LEASE_LEFT
@@ -81,19 +81,24 @@ _NAMES: Final = [each.name for each in fields(Errand)]
 _COLUMNS: Final = ", ".join(f"e.{name}" for name in _NAMES)
 _FREE: Final = "(e.runs_until IS NULL OR e.runs_until < clock_timestamp())"
 
-_SET: Final = text(
-    """
+_INSERT: Final = """
     INSERT INTO errands (account_id, id, shard, kind, conversation_id, subject_id, due_at, data)
     SELECT * FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS r(
       account_id text, id text, shard smallint, kind text, conversation_id text, subject_id text,
       due_at timestamptz, data jsonb)
     ORDER BY r.kind, r.subject_id
-    ON CONFLICT (account_id, kind, subject_id) DO UPDATE
+    ON CONFLICT (account_id, kind, subject_id)
+    """
+_SET: Final = text(
+    _INSERT
+    + """
+    DO UPDATE
     SET due_at = excluded.due_at, data = excluded.data, attempt = 0,
         version = errands.version + 1, shard = excluded.shard,
         conversation_id = excluded.conversation_id
     """
 )
+_OFFER: Final = text(_INSERT + "DO NOTHING")
 _CLEAR: Final = text(
     "DELETE FROM errands WHERE account_id = :account_id AND kind = :kind "
     "AND subject_id = :subject_id"
@@ -150,10 +155,19 @@ _LET_GO: Final = text(
 
 async def set_errands(work: UnitOfWork, errands: Collection[NewErrand]) -> None:
     """Set errands, or move those that are set; an attempt that runs meanwhile has no effect."""
+    await _insert(work, _SET, errands)
+
+
+async def offer_errands(work: UnitOfWork, errands: Collection[NewErrand]) -> None:
+    """Set errands that are not set yet; what is set, or runs, goes on as it is."""
+    await _insert(work, _OFFER, errands)
+
+
+async def _insert(work: UnitOfWork, statement: TextClause, errands: Collection[NewErrand]) -> None:
     if not errands:
         return
     rows = [_row(errand) for errand in errands]
-    await work.connection.execute(_SET, {"rows": as_json(rows)})
+    await work.connection.execute(statement, {"rows": as_json(rows)})
     due = {row["shard"] for row in rows if row["due_at"] <= work.now}
     if due:
         work.wake(TOPIC, due)

@@ -40,6 +40,8 @@ class Known:
     conversation_id: str
     # What is older has no effect: it was said by the same person, who was erased.
     heard_from: datetime | None = None
+    # When the platform was asked what it is called.
+    profile_fetched_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +68,7 @@ class Stranger:
 _FIND: Final = text(
     """
     SELECT c.channel_id, c.source_contact_id, c.id, c.name, c.blocked_at, c.heard_from,
-           v.id AS conversation_id
+           c.profile_fetched_at, v.id AS conversation_id
     FROM unnest(CAST(:channels AS text[]), CAST(:contacts AS text[]))
       AS r(channel_id, source_contact_id)
     JOIN channels h ON h.id = r.channel_id
@@ -143,6 +145,7 @@ async def find_known(
             blocked=row.blocked_at is not None,
             conversation_id=row.conversation_id,
             heard_from=row.heard_from,
+            profile_fetched_at=row.profile_fetched_at,
         )
         for row in rows
     }

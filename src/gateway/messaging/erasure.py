@@ -8,10 +8,12 @@ from gateway.db.contacts import Contact, get_contact
 from gateway.db.conversation_views import find_conversation
 from gateway.db.conversations import lock_conversations
 from gateway.db.erasures import Subject, note_erasure
+from gateway.db.errands import clear_errand
 from gateway.db.timers import set_timer
 from gateway.db.unit_of_work import UnitOfWork
 from gateway.domain.conversation import comment_of
 from gateway.errors import NotFoundError
+from gateway.messaging.contact_profiles import CONTACT_PROFILE
 
 ERASE_TIMER: Final = "erase"
 
@@ -40,6 +42,7 @@ async def request_erasure(work: UnitOfWork, account_id: str, contact_id: str) ->
     assert channel is not None
     writer_id = await _writer_id(work, contact)
     await note_erasure(work.connection, contact, writer_id=writer_id, at=work.now)
+    await clear_errand(work, account_id=account_id, kind=CONTACT_PROFILE, subject_id=contact_id)
     subject = Subject(
         account_id=account_id,
         channel_id=channel.id,

@@ -10,6 +10,7 @@ from gateway.domain.backoff import endpoint_schedule
 from gateway.domain.delivery import TargetKind
 from gateway.media_store import MediaStore
 from gateway.messaging.backfill import BACKFILL
+from gateway.messaging.contact_profiles import CONTACT_PROFILE
 from gateway.messaging.files import REMOVE_FILE
 from gateway.messaging.inbound_media import FETCH_ERRAND
 from gateway.messaging.leaving import PAGE_LEAVE
@@ -17,6 +18,7 @@ from gateway.messaging.probing import PROBE, WEBHOOK_CHECK
 from gateway.meta.graph import GraphClient
 from gateway.meta.graph_calls import GraphCalls
 from gateway.meta.pages import PageConnector
+from gateway.meta.profiles import Profiles
 from gateway.meta.uploading import AttachmentUploads
 from gateway.net.egress import Egress
 from gateway.net.operator_http import operator_http_client, operator_upload_client
@@ -25,6 +27,7 @@ from gateway.net.resolver import SystemResolver
 from gateway.roles import RoleParts, run_role
 from gateway.sender.backfill import Backfill
 from gateway.sender.claiming import Budgets
+from gateway.sender.contact_profiles import ContactProfiles
 from gateway.sender.errands import Errands
 from gateway.sender.fetching import Fetching
 from gateway.sender.file_removal import FileRemoval
@@ -59,9 +62,11 @@ async def _compose(parts: RoleParts) -> None:
     store = MediaStore.at(settings.media_url, data_dir=settings.data_dir)
     fetching = Fetching(egress, store, spool_dir=_spool_dir(settings))
     sender = _sender(parts, leases, graph, egress, _media_desk(parts, store, fetching))
-    pages = PageConnector(GraphCalls(client, base_url=settings.graph_base_url))
+    calls = GraphCalls(client, base_url=settings.graph_base_url)
+    pages = PageConnector(calls)
     duties = {
         BACKFILL: Backfill(parts.database, graph).duty(),
+        CONTACT_PROFILE: ContactProfiles(parts.database, Profiles(calls)).duty(),
         FETCH_ERRAND: MediaFetch(parts.database, store, fetching).duty(),
         REMOVE_FILE: FileRemoval(lambda: store).duty(),
         PAGE_LEAVE: PageLeaving(parts.database, pages).duty(),

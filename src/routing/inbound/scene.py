@@ -12,6 +12,7 @@ from gateway.db.channels import Channel, find_owners
 from gateway.db.comments import find_replies, keep_comments
 from gateway.db.conversations import Conversation, lock_conversations
 from gateway.db.erasures import find_erasures
+from gateway.db.errands import NewErrand, offer_errands
 from gateway.db.first_contact import (
     Known,
     Stranger,
@@ -35,6 +36,7 @@ from gateway.db.timers import NewTimer, write_timers
 from gateway.db.unit_of_work import UnitOfWork
 from gateway.domain.conversation import commenter_name
 from gateway.domain.message import Direction
+from gateway.messaging.contact_profiles import profile_errand
 from routing.assignment import concerned
 from routing.enquiry_effects import needs_decision
 from routing.hall import Hall, UnforeseenError
@@ -83,6 +85,7 @@ class Scene:
     # How long before a messaging window closes that is to be told; None: never.
     window_notice: timedelta | None = None
     _timers: list[NewTimer] = field(default_factory=list)
+    _profiles: dict[str, NewErrand] = field(default_factory=dict)
     _sent: dict[str, dict[str, Message]] = field(default_factory=dict)
     _unwritten: list[Message] = field(default_factory=list)
 
@@ -291,6 +294,12 @@ class Scene:
         self._unwritten.append(message)
         self.remember(message)
 
+    def want_profile(self, channel: Channel, known: Known, source_contact_id: str) -> None:
+        """Have the platform asked what a contact who has just written is called, if it is due."""
+        errand = profile_errand(self.work, channel, known, source_contact_id)
+        if errand is not None:
+            self._profiles[known.contact_id] = errand
+
     def set_timer(self, timer: NewTimer) -> None:
         """Set a timer with this transaction."""
         self._timers.append(timer)
@@ -322,6 +331,8 @@ class Scene:
         await insert_messages(self.work.connection, unwritten)
         await self.work.write_messages()
         await self.hall.finish()
+        profiles, self._profiles = self._profiles, {}
+        await offer_errands(self.work, profiles.values())
         timers, self._timers = self._timers, []
         await write_timers(self.work, set_=timers)
 

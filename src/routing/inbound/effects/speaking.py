@@ -56,6 +56,7 @@ async def _speak(
         # Meta sent the same message by another way: standby beside messaging, or batched anew.
         return
     known, conversation = await scene.meet(channel, arrival)
+    scene.want_profile(channel, known, event.contact_id)
     late = is_late(conversation, arrival)
     replied = scene.named(channel, (event.data.get("reply_to") or {}).get("message_id"))
     message = Message(
