@@ -12,14 +12,16 @@ from gateway.api.private_replies import conversation_of_comment, existing_commen
 from gateway.api.refusals import refuse_channel
 from gateway.api.sending import NewMessage, Place, SentMessage, lock_place, send
 from gateway.contracts.inbound import inbound_key
+from gateway.contracts.strict import IS_SAID
 from gateway.db.channels import Channel
 from gateway.db.conversation_views import find_conversation
 from gateway.db.first_contact import find_known, meet
 from gateway.db.unit_of_work import UnitOfWork
 from gateway.domain.channel import ChannelKind
-from gateway.errors import FieldFault, InvalidFieldsError
+from gateway.domain.text_limit import too_long
+from gateway.errors import FieldFault, InvalidFieldsError, TextTooLongError
 from gateway.http.routes import SEND, AccountId, GatewayRoute, Trace, Work
-from gateway.http.schemas import IS_TEXT, Body, Reference
+from gateway.http.schemas import IS_TEXT, Body, Reference, Text
 
 router = APIRouter(prefix="/v1/channels", tags=["Channels"], route_class=GatewayRoute)
 
@@ -57,6 +59,16 @@ class NewChannelMessage(NewMessage):
     recipient: Recipient
 
 
+class TestMessage(Body):
+    """A message that shows whether a channel works."""
+
+    contact_id: Reference = Field(
+        description="Who gets it: somebody who has written on this channel.",
+        examples=["con_01kb2x5h8ve0xrn1y2z3a4b5c6"],
+    )
+    text: Annotated[Text, IS_SAID] = Field(default="This is a test message.")
+
+
 @router.post("/{channel_id}/messages", status_code=202, dependencies=[SEND])
 async def send_on_channel(
     channel_id: str,
@@ -81,24 +93,52 @@ async def send_on_channel(
     return await send(work, parts, place, body, traceparent=trace)
 
 
+@router.post("/{channel_id}/test-message", status_code=202, dependencies=[SEND])
+async def send_test_message(
+    channel_id: str,
+    body: TestMessage,
+    account_id: AccountId,
+    parts: Parts,
+    work: Work,
+    trace: Trace,
+) -> SentMessage:
+    """Send a message that shows whether a channel works, to a contact of your choice.
+
+    It goes the way of every other message, and is refused where they are. Read the message, or
+    follow its events, until it is `delivered`; `hold` and `error` say what is in its way.
+    """
+    channel = await existing_channel(work, account_id, channel_id)
+    refuse_channel(channel)
+    place = await _place_of_contact(work, channel, body.contact_id, pointer="/contact_id")
+    message = NewMessage.model_validate({"content": {"type": "text", "text": body.text}})
+    try:
+        return await send(work, parts, place, message, traceparent=trace)
+    except TextTooLongError as error:
+        raise too_long(str(error), "/text") from error
+
+
 async def _place(
     work: UnitOfWork, parts: ApiParts, channel: Channel, recipient: Recipient
 ) -> Place:
     if recipient.contact_id is not None:
-        return await _place_of_contact(work, channel, recipient.contact_id)
+        return await _place_of_contact(
+            work, channel, recipient.contact_id, pointer="/recipient/contact_id"
+        )
     assert recipient.source_contact_id is not None
     pair = (channel.id, recipient.source_contact_id)
     if channel.kind is not ChannelKind.THIRD_PARTY and not await find_known(work, [pair]):
-        raise _unknown("source_contact_id")
+        raise _unknown("/recipient/source_contact_id")
     return await _meet(work, parts, channel, recipient.source_contact_id)
 
 
-async def _place_of_contact(work: UnitOfWork, channel: Channel, contact_id: str) -> Place:
+async def _place_of_contact(
+    work: UnitOfWork, channel: Channel, contact_id: str, *, pointer: str
+) -> Place:
     conversation_id = await find_conversation(
         work.connection, channel.account_id, channel_id=channel.id, contact_id=contact_id
     )
     if conversation_id is None:
-        raise _unknown("contact_id")
+        raise _unknown(pointer)
     await existing_contact(work, channel.account_id, contact_id)
     return await lock_place(work, channel.account_id, conversation_id)
 
@@ -112,8 +152,6 @@ async def _meet(
     return Place(conversation, channel)
 
 
-def _unknown(field: str) -> InvalidFieldsError:
+def _unknown(pointer: str) -> InvalidFieldsError:
     detail = "There is no such contact on this channel."
-    return InvalidFieldsError(
-        detail, faults=[FieldFault(f"/recipient/{field}", "unknown-contact", detail)]
-    )
+    return InvalidFieldsError(detail, faults=[FieldFault(pointer, "unknown-contact", detail)])

@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 from tests.support import misbehave
-from tests.support.api import META_APP, problem
+from tests.support.api import META_APP, pointers, problem
 from tests.support.browser import SCOPES, Browser
 from tests.support.talk import set_state, wrote
 
@@ -195,6 +195,38 @@ async def whoever_takes_enquiries_is_looked_at(clinic):
         "Desk, which takes everything, is paused."
         in ((await clinic.checks())["destinations"]["seen"])
     )
+
+
+async def test_a_test_message_goes_the_way_of_every_other(clinic):
+    path = f"{clinic.path}/test-message"
+    clinic.api.clock.advance(timedelta(hours=1))
+    _, contact, _ = await wrote(clinic.api.database, clinic.acme.account_id, clinic.channel_id)
+    once = {"headers": {"Idempotency-Key": "once"}}
+    sent = await clinic.acme.post(path, {"contact_id": contact}, **once)
+    assert sent.status_code == 202, sent.text
+    message = sent.json()
+    assert (message["status"], message["hold"]) == ("accepted", None)
+    assert message["content"] == {"type": "text", "text": "This is a test message."}
+    assert message["author"]["kind"] == "system"
+    again = await clinic.acme.post(path, {"contact_id": contact}, **once)
+    assert again.headers["idempotency-replayed"] == "true"
+    assert again.json()["id"] == message["id"]
+    reader = await clinic.api.key(clinic.acme.account_id, ["read", "write"])
+    problem(await reader.post(path, {"contact_id": contact}), "insufficient-scope", 403)
+    stranger = problem(
+        await clinic.acme.post(path, {"contact_id": "con_x"}), "validation-failed", 422
+    )
+    assert pointers(stranger) == ["/contact_id"]
+    long = {"contact_id": contact, "text": "x" * 2001}
+    assert pointers(problem(await clinic.acme.post(path, long), "text-too-long", 422)) == ["/text"]
+    await clinic.person(invalidate="expired")
+    assert (await clinic.diagnosis())["channel_status"] == "disconnected"
+    held = await clinic.acme.post(path, {"contact_id": contact, "text": "Once more"})
+    assert held.json()["hold"] == {"reason": "token_expired"}
+    clinic.api.clock.advance(timedelta(hours=25))
+    closed = await clinic.acme.post(path, {"contact_id": contact})
+    problem(closed, "messaging-window-closed", 409)
+    assert len(await clinic.api.rows("SELECT 1 FROM messages WHERE direction = 'outbound'")) == 2
 
 
 async def test_only_ones_own_live_channels_are_diagnosed(clinic):
