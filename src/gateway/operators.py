@@ -1,4 +1,4 @@
-"""What operators do by hand: accounts, keys, dead letters, redelivery, rotation of keys at rest.
+"""What operators do by hand: accounts, keys, dead letters, diagnoses, rotation of keys at rest.
 
 All but the last speak to a running gateway's REST API, so that there is one way to do a thing. They
 print one JSON object a line. Roles start through the same command line, so what only these need
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from gateway.db.secrets import KeyRing
 
 _SECONDS: Final = 30.0
+_CHECK_FAILED: Final = 3
 _MOMENTS: Final = ["%Y-%m-%dT%H:%M:%S%z", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d"]
 _PAGE: Final = 200
 
@@ -125,6 +126,24 @@ def redeliver(
         return
     kind = "deliveries" if name.startswith("dlv_") else "dead-letters"
     _show([_call("POST", f"/v1/{kind}/{name}/redeliver", api_url, key)])
+
+
+@commands.command()
+def diagnose(
+    channel_id: Annotated[str, typer.Argument(metavar="CHANNEL")],
+    api_url: ApiUrl = "",
+    key: Key = "",
+) -> None:
+    """Look into a channel: what may keep it from working, what was seen, and what to do.
+
+    The channel's state comes first, then one check a line. Needs a key of the channel's account.
+    Ends with 3 where a check failed.
+    """
+    found = _call("GET", f"/v1/channels/{channel_id}/diagnosis", api_url, key)
+    checks = found.pop("checks")
+    _show([found, *checks])
+    if any(each["result"] == "failed" for each in checks):
+        raise typer.Exit(_CHECK_FAILED)
 
 
 @commands.command()

@@ -63,3 +63,32 @@ def test_lists_are_read_to_their_ends_with_their_filter():
         {"limit": "200", "stage": "sender"},
         {"limit": "200", "stage": "sender", "cursor": "a+b"},
     ]
+
+
+@respx.mock
+@pytest.mark.parametrize(
+    ("result", "code"), [("ok", 0), ("unknown", 0), ("warning", 0), ("failed", 3)]
+)
+def test_a_diagnosis_is_told_check_by_check_and_ends_by_what_failed(result, code):
+    state = {"checked_at": "2026-03-02T12:00:00.000Z", "channel_status": "active"}
+    checks = [
+        {"check": "token", "result": result, "seen": "Zoë meets “190”.", "remedy": None},
+        {"check": "window", "result": "ok", "seen": "Open.", "remedy": None},
+    ]
+    respx.get(f"{API}/v1/channels/chn_1/diagnosis").mock(
+        return_value=httpx.Response(200, json=state | {"checks": checks})
+    )
+    told = run("diagnose", "chn_1")
+    assert [json.loads(line) for line in told.stdout.splitlines()] == [state, *checks]
+    assert told.exit_code == code
+
+
+@respx.mock
+def test_a_diagnosis_that_is_refused_is_not_one_that_failed():
+    problem = {"title": "There is no such thing", "detail": "There is no such channel."}
+    respx.get(f"{API}/v1/channels/chn_1/diagnosis").mock(
+        return_value=httpx.Response(404, json=problem)
+    )
+    told = run("diagnose", "chn_1")
+    assert (told.exit_code, told.stdout) == (1, "")
+    assert "There is no such channel." in told.stderr
