@@ -8,6 +8,9 @@ UV := .tools/uv/bin/uv
 ARGS ?=
 PYTEST_ARGS ?=
 IMAGE ?= channel-gateway
+# Some machines forbid Python to keep what it compiled. Each role then compiles for three seconds
+# at every start, and the tests start hundreds; what is kept stands beside the code, in our .venv.
+export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
 .PHONY: help install run test check lint types imports spelling dependencies lock contracts-drift \

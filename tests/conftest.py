@@ -19,6 +19,7 @@ so many nodes, started once; without, tests that need such a cluster are skipped
 import asyncio
 import tempfile
 from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -28,6 +29,7 @@ from tests.support.environment import environment, foreign_names
 from tests.support.external_kafka import ExternalKafkaTopics
 from tests.support.loop_thread import LoopThread
 from tests.support.receiver import Receiver
+from tests.support.scratch import scratch_parent
 
 from gateway.embedded import ApacheCluster, ExternalPostgres, Noida, Postgres, Server
 
@@ -101,7 +103,13 @@ def loop_thread() -> Iterator[LoopThread]:
 @pytest.fixture(scope="session")
 def server_directory() -> Iterator[Path]:
     """Where servers may keep their files; pytest's own directories are closed to other users."""
-    with tempfile.TemporaryDirectory(prefix="gateway-tests-") as name:
+    with _open_directory(scratch_parent()) as directory:
+        yield directory
+
+
+@contextmanager
+def _open_directory(parent: Path | None) -> Iterator[Path]:
+    with tempfile.TemporaryDirectory(prefix="gateway-tests-", dir=parent) as name:
         directory = Path(name)
         directory.chmod(0o711)
         yield directory
@@ -157,17 +165,17 @@ async def own_postgres(server_directory: Path) -> AsyncIterator[Server[Postgres]
 
 
 @pytest.fixture(scope="session")
-def apache_kafka(
-    pytestconfig: pytest.Config, loop_thread: LoopThread, server_directory: Path
-) -> Iterator[ApacheCluster]:
+def apache_kafka(pytestconfig: pytest.Config, loop_thread: LoopThread) -> Iterator[ApacheCluster]:
     """One cluster for all tests; whoever kills or freezes a node brings it back."""
     brokers = pytestconfig.getoption("--apache-kafka")
     if not brokers or pytestconfig.stash[_KAFKA]:
         pytest.skip("`make test-kafka` runs it, on a cluster of its own")
-    cluster = ApacheCluster(server_directory / "apache-kafka", cache=_JARS, brokers=brokers)
-    loop_thread.run(cluster.start())
-    yield cluster
-    loop_thread.run(cluster.stop())
+    # On a disk: what it takes is measured, and whoever kills it counts on its files.
+    with _open_directory(None) as directory:
+        cluster = ApacheCluster(directory / "apache-kafka", cache=_JARS, brokers=brokers)
+        loop_thread.run(cluster.start())
+        yield cluster
+        loop_thread.run(cluster.stop())
 
 
 @pytest.fixture(scope="session")

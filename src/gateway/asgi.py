@@ -106,6 +106,16 @@ class AppParts:
 
 def create_app(settings: Settings, parts: AppParts) -> FastAPI:
     """Return the application."""
+    app = create_shell(parts.routers)
+    furnish(app, settings, parts)
+    return app
+
+
+def create_shell(routers: Sequence[APIRouter] = ()) -> FastAPI:
+    """Return the application without its parts: routes, descriptions and answers to errors.
+
+    What FastAPI works out about each route at its first request stays with the shell.
+    """
     app = FastAPI(
         title=TITLE,
         summary=SUMMARY,
@@ -116,6 +126,19 @@ def create_app(settings: Settings, parts: AppParts) -> FastAPI:
         redirect_slashes=False,
         generate_unique_id_function=operation_id,
     )
+    for module in _RESOURCES:
+        app.include_router(module.router)
+    for router in routers:
+        app.include_router(router)
+    docs.install(app)
+    install(app)
+    describe(app)
+    app.add_middleware(Boundary)
+    return app
+
+
+def furnish(app: FastAPI, settings: Settings, parts: AppParts) -> None:
+    """Give an application its parts, in the place of any that it had."""
     app.state.rest = RestParts(
         database=parts.database,
         authenticator=Authenticator(
@@ -128,12 +151,3 @@ def create_app(settings: Settings, parts: AppParts) -> FastAPI:
     app.state.api = parts.api
     app.state.feed = parts.feed
     app.state.media = parts.media
-    for module in _RESOURCES:
-        app.include_router(module.router)
-    for router in parts.routers:
-        app.include_router(router)
-    docs.install(app)
-    install(app)
-    describe(app)
-    app.add_middleware(Boundary)
-    return app

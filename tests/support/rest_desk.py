@@ -8,10 +8,11 @@ from typing import Any
 import httpx
 from pydantic import SecretStr
 from tests.support.api import ADMIN_KEY, Caller
+from tests.support.application import application
 from tests.support.desk import Desk, desk
 
 from gateway.api.parts import ApiParts
-from gateway.asgi import AppParts, create_app
+from gateway.asgi import AppParts
 from gateway.settings import Settings
 from routing import api as routing_api
 from routing.acceptance import RoutingRules
@@ -63,7 +64,7 @@ async def rest_desk(database_url: str, **options: int) -> AsyncIterator[Rest]:
             ),
             routers=(routing_api.router,),
         )
-        transport = httpx.ASGITransport(app=create_app(settings, parts))
+        transport = httpx.ASGITransport(app=application(settings, parts))
         async with httpx.AsyncClient(transport=transport, base_url="https://g.example") as client:
             made = Rest(opened, client, Caller(client, ""))
             made.me = await made.caller(opened.account)

@@ -20,6 +20,7 @@ import httpx
 
 from gateway.errors import InvalidFieldsError
 from gateway.net.addresses import Address, is_denied, is_loopback, is_own, parse_literal
+from gateway.net.authorities import usual_authorities
 from gateway.net.guarded import GuardedBackend, GuardedStream
 from gateway.net.kept import KEEPALIVE_SECONDS, Connect, KeptConnections
 from gateway.net.places import EgressPolicy, Place, not_allowed, read_place
@@ -125,7 +126,7 @@ class Egress:
         """
         self._policy = policy
         self._resolver = resolver
-        self._ssl_context = ssl_context or httpx.create_ssl_context(trust_env=False)
+        self._ssl_context = ssl_context or usual_authorities()
         self._proxy = _Proxy.read(proxy_url) if proxy_url else None
         self._pools: dict[tuple[str, str], _Pool] = {}
         self._swept_at = time.monotonic()

@@ -5,6 +5,7 @@ from typing import Any, Final
 
 import httpx
 
+from gateway.net.authorities import usual_authorities
 from gateway.net.lean import ExchangeFailedError, LeanConnections, NotConnectedError, Origin
 
 _CONNECT_SECONDS: Final = 4.0
@@ -25,7 +26,7 @@ class OperatorClient(httpx.AsyncClient):
     """
 
     def __init__(self) -> None:
-        transport = _LeanTransport(httpx.create_ssl_context(trust_env=False))
+        transport = _LeanTransport(usual_authorities())
         super().__init__(
             transport=transport,
             follow_redirects=False,
@@ -59,6 +60,7 @@ def operator_upload_client() -> httpx.AsyncClient:
     Its time-outs are for connecting alone: whoever calls sets the whole call's.
     """
     return httpx.AsyncClient(
+        verify=usual_authorities(),
         follow_redirects=False,
         trust_env=False,
         timeout=httpx.Timeout(None, connect=_CONNECT_SECONDS),

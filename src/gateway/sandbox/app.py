@@ -8,6 +8,7 @@ import httpx
 from fastapi import FastAPI
 
 from gateway.clock import SystemClock
+from gateway.net.authorities import usual_authorities
 from gateway.sandbox.account_settings import AccountSettings
 from gateway.sandbox.assets import Assets
 from gateway.sandbox.chat import Chat
@@ -60,6 +61,7 @@ def create_sandbox(
     # The courier ends each call by itself, as a whole; httpx could only limit each read.
     client = httpx.AsyncClient(
         transport=transport,
+        verify=usual_authorities(),
         timeout=None,  # noqa: S113 - see above
         trust_env=False,
         follow_redirects=False,

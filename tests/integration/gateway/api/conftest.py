@@ -7,9 +7,10 @@ import pytest
 from pydantic import SecretStr
 from tests.support import misbehave
 from tests.support.api import ADMIN_KEY, Api, FakeEngagement, FakeRoutingChanges, FakeRoutingRules
+from tests.support.application import application
 
 from gateway.api.parts import ApiParts, LoginSettings
-from gateway.asgi import AppParts, create_app
+from gateway.asgi import AppParts
 from gateway.db.engine import create_engine
 from gateway.db.media_links import MediaLinks
 from gateway.db.secrets import KeyRing
@@ -95,7 +96,7 @@ async def api(database, settings, clock, graph, egress, receiver, tmp_path) -> A
         routers=(routing_api.router,),
         media=MediaStore.at("", data_dir=str(tmp_path)),
     )
-    app = create_app(settings, parts)
+    app = application(settings, parts)
     transport = httpx.ASGITransport(app=app)
     async with httpx.AsyncClient(transport=transport, base_url=PUBLIC_URL) as client:
         yield Api(

@@ -2,6 +2,7 @@
 
 import gzip
 import json
+from contextlib import contextmanager
 from html import escape
 
 import pytest
@@ -303,8 +304,8 @@ class TestFaults:
         async def crash():
             raise RuntimeError("postgresql://user:password@host")
 
-        api.app.add_api_route("/crash", crash)
-        answer = await api.client.get("/crash")
+        with _route(api.app, "/crash", crash):
+            answer = await api.client.get("/crash")
         body = problem(answer, "internal-error", 500)
         assert "password" not in json.dumps(body)
 
@@ -312,8 +313,8 @@ class TestFaults:
         async def wait_in_vain():
             raise PoolTimeoutError("QueuePool limit")
 
-        api.app.add_api_route("/wait", wait_in_vain)
-        answer = await api.client.get("/wait")
+        with _route(api.app, "/wait", wait_in_vain):
+            answer = await api.client.get("/wait")
         problem(answer, "not-ready", 503)
         assert answer.headers["retry-after"] == "1"
         acme = await api.account()
@@ -326,6 +327,15 @@ class TestFaults:
         )
         answer = await acme.get("/v1/agents")
         problem(answer, "not-ready", 503)
+
+
+@contextmanager
+def _route(app, path, endpoint):
+    app.add_api_route(path, endpoint)
+    try:
+        yield
+    finally:
+        app.router.routes.pop()
 
 
 async def _key_id(caller):
