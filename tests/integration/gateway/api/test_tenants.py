@@ -83,6 +83,9 @@ _BODIES = {
         "content": {"type": "text", "text": "x"},
         "recipient": {"source_contact_id": "visitor"},
     },
+    ("POST", "/v1/channels/{channel_id}/test-message"): {
+        "contact_id": "con_01kb2x5h8ve0xrn1y2z3a4b5c6"
+    },
     ("POST", "/v1/conversations/{conversation_id}/messages"): {
         "content": {"type": "text", "text": "x"}
     },
