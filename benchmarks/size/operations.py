@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
 
-from benchmarks.size.rows import DAYS, LARGE, Extent
+from benchmarks.size.rows import DAYS, LARGE, MANY, MANY_CHANNELS, Extent
 from gateway.contracts.topics import INBOUND
 from gateway.db import maintenance
 from gateway.db.app_limits import (
@@ -14,6 +14,12 @@ from gateway.db.app_limits import (
     note_demands,
     rest_app,
     save_app_limit,
+)
+from gateway.db.channel_writes import (
+    find_connected_by,
+    find_on_pages,
+    find_sharing_page,
+    list_channels,
 )
 from gateway.db.channels import find_channels, find_owners, get_channel
 from gateway.db.contacts import get_contact, list_contacts
@@ -427,6 +433,27 @@ def _contacts(name: str, *, channel: bool = False, blocked: bool | None = None) 
     return Operation("api", f"list contacts ({name})", run)
 
 
+def _channels(
+    name: str, *, touches: int, statuses: Sequence[str] = (), search: str | None = None
+) -> Operation:
+    """List channels of whoever is at the place, and of the account that has many."""
+
+    async def run(work: UnitOfWork, place: Place) -> None:
+        for account in (place.account, MANY):
+            await list_channels(
+                work.connection, account, statuses=statuses, kind=None, search=search,
+                before=None, limit=_PAGE,
+            )  # fmt: skip
+
+    return Operation("api", f"list channels ({name})", run, touches=touches)
+
+
+async def _sharing_page(work: UnitOfWork, _place: Place) -> None:
+    channel = await get_channel(work.connection, MANY, _id("chm", 4711))
+    assert channel is not None
+    assert len(await find_sharing_page(work.connection, channel)) == 1
+
+
 async def _search(work: UnitOfWork, place: Place) -> None:
     await list_contacts(
         work.connection, place.account, channel_id=None, search="zzzz", blocked=None, before=None,
@@ -693,6 +720,23 @@ def operations() -> Sequence[Operation]:
         ),
         Operation(
             "api", "read a channel", lambda w, p: get_channel(w.connection, p.account, p.channel)
+        ),
+        _channels("all", touches=300),
+        # Each account's channels are read until the page is full, and no others.
+        _channels("degraded", touches=MANY_CHANNELS + 300, statuses=("degraded",)),
+        _channels("search", touches=MANY_CHANNELS + 300, search="zzzz"),
+        Operation("api", "whose events a Page feeds", _sharing_page, touches=2),
+        Operation(
+            "api",
+            "an account's channels on Pages",
+            lambda w, p: find_on_pages(w.connection, MANY, _APP, p.ids("shop", 100)),
+            touches=200,
+        ),
+        Operation(
+            "api",
+            "channels of a login",
+            lambda w, _: find_connected_by(w.connection, _APP, "7003"),
+            touches=500,
         ),
         Operation("api", "list messages", _pages),
         _contacts("all"),

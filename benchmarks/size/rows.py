@@ -13,6 +13,9 @@ import asyncpg
 
 # The names that operations ask for; the rest is numbered.
 LARGE: Final = "acc_000000"
+# An account with little else than channels, and how many.
+MANY: Final = "acc_many"
+MANY_CHANNELS: Final = 10_000
 DAYS: Final = 10
 BIG_TABLES: Final = (
     "contacts",
@@ -128,6 +131,15 @@ SELECT '400500600', 'acc_' || lpad(n::text, 6, '0'), 'sender-' || m, 10, 1, '{no
 FROM generate_series(0, {accounts} - 1) AS n, generate_series(1, 4) AS m;
 INSERT INTO target_paces (account_id, target_id, usage_percent, decided_at)
 SELECT account_id, id, 10, '{now}' FROM channels;
+-- Who has more Pages than anybody, of which each lives by one administrator's login.
+INSERT INTO accounts (id, name, created_at, updated_at)
+VALUES ('{many}', 'Many', '{began}', '{began}');
+INSERT INTO channels (account_id, id, kind, name, status, source_id, meta_app_id, page_id,
+                      page_name, connected_by, connected_at, created_at, updated_at)
+SELECT '{many}', pg_temp.k('chm', n), 'messenger', 'Shop ' || n,
+       CASE WHEN n % 100 = 7 THEN 'degraded' ELSE 'active' END, pg_temp.k('shop', n), '400500600',
+       pg_temp.k('shop', n), 'Page of shop ' || n, '700' || n / 500, '{began}', '{began}', '{began}'
+FROM generate_series(0, {many_channels} - 1) AS n;
 UPDATE shards
 SET owner = 'sender-1', epoch = 1, expires_at = '{now}'::timestamptz + interval '1 day';
 """
@@ -318,6 +330,8 @@ async def fill(connection: asyncpg.Connection, extent: Extent) -> None:
         "channels": extent.channels,
         "large_channels": extent.channels // 5,
         "large": LARGE,
+        "many": MANY,
+        "many_channels": MANY_CHANNELS,
         "began": extent.began.isoformat(),
         "now": extent.now.isoformat(),
         "step": int(timedelta(days=DAYS) / timedelta(microseconds=1)) // extent.rows,

@@ -33,11 +33,13 @@ async def attempt(database: Database, duty: Duty, kind: str) -> Result:
     return result
 
 
-async def the_errand(database: Database, kind: str) -> Errand:
-    """Return the one errand of a kind."""
+async def the_errand(database: Database, kind: str, *, subject_id: str | None = None) -> Errand:
+    """Return the one errand of a kind, or the one of several that is about a subject."""
+    of = "" if subject_id is None else " AND subject_id = :subject_id"
     async with database.unit_of_work() as work:
         found = await work.connection.execute(
-            text("SELECT * FROM errands WHERE kind = :kind"), {"kind": kind}
+            text("SELECT * FROM errands WHERE kind = :kind" + of),
+            {"kind": kind} | ({"subject_id": subject_id} if of else {}),
         )
         row = found.mappings().one()
     return Errand(**{each.name: row[each.name] for each in fields(Errand)})

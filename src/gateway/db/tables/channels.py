@@ -133,7 +133,7 @@ channels = Table(
         "connected_by",
         postgresql_where=text("holds_source"),
     ),
-    Index("ix_channels_meta_app_id", "meta_app_id", postgresql_where=text("holds_source")),
+    Index("ix_channels_page", "meta_app_id", "page_id"),
 )
 
 # Apart, so that nobody reads a picture who wants to know of the channel.
