@@ -47,6 +47,7 @@ from routing.repository import find_last_words, is_caught_up
 from routing.state_timers import HOURS_TIMER, INTERMISSION_TIMER, OFFER_TIMER, WAITING_TIMER
 from routing.waiting import (
     ADMIT_TIMER,
+    CLOSE_REASON,
     CLOSE_TIMER,
     RE_OFFER_TIMER,
     Place,
@@ -86,7 +87,7 @@ class ForLatest:
     async def fire(self, held: HeldEnquiry, timer: Timer) -> None:
         """Act on an enquiry whose timer was taken."""
         if held.channel.status is ChannelStatus.DELETED and held.row.status in LIVE:
-            await _close_with_channel(held)
+            await _close(held, reason=CLOSED_WITH_CHANNEL)
         else:
             await self.act(held, timer)
 
@@ -196,17 +197,20 @@ async def _admit_due(held: HeldEnquiry, _timer: Timer) -> None:
     await leave_room(held)
 
 
-async def _nothing(_held: HeldEnquiry, _timer: Timer) -> None:
-    """Leave an enquiry alone: its channel lives, or it is over."""
+async def _close_for(held: HeldEnquiry, timer: Timer) -> None:
+    """Close an enquiry for the reason given; without one it is left alone: its channel lives."""
+    reason = timer.data.get(CLOSE_REASON)
+    if reason is not None and held.row.status in LIVE:
+        await _close(held, reason=reason)
 
 
-async def _close_with_channel(held: HeldEnquiry) -> None:
+async def _close(held: HeldEnquiry, *, reason: str) -> None:
     await lock_parties(held)
-    held.close(SYSTEM, reason=CLOSED_WITH_CHANNEL)
+    held.close(SYSTEM, reason=reason)
     await conclude(held)
 
 
-_close_one: Final = ForLatest(_nothing)
+_close_one: Final = ForLatest(_close_for)
 
 
 async def _close_due(work: UnitOfWork, timer: Timer) -> None:

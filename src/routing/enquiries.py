@@ -82,6 +82,7 @@ LIVE: Final = frozenset({EnquiryStatus.OPEN, EnquiryStatus.OFFERED, EnquiryStatu
 CLOSED_BY_INTERMISSION: Final = "intermission"
 CLOSED_WITH_CHANNEL: Final = "channel-deleted"
 CLOSED_WITH_CONTACT: Final = "contact-erased"
+CLOSED_WITH_MERGE: Final = "contact-merged"
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,6 +23,8 @@ from routing.parties import count_inside
 ADMIT_TIMER: Final = "admit"
 RE_OFFER_TIMER: Final = "re-offer"
 CLOSE_TIMER: Final = "close"
+# In a closing timer's data: why, where it is not the channel's end.
+CLOSE_REASON: Final = "reason"
 # At a time; those who were let in tell the next ones.
 _MOST_LET_IN: Final = 50
 

@@ -10,7 +10,7 @@ from gateway.api.contacts import existing_contact
 from gateway.api.parts import ApiParts, Parts
 from gateway.api.private_replies import conversation_of_comment, existing_comment
 from gateway.api.refusals import refuse_channel
-from gateway.api.sending import NewMessage, Place, SentMessage, lock_place, send
+from gateway.api.sending import NewMessage, Place, SentMessage, lock_present_place, send
 from gateway.contracts.inbound import inbound_key
 from gateway.contracts.strict import IS_SAID
 from gateway.db.channels import Channel
@@ -140,7 +140,7 @@ async def _place_of_contact(
     if conversation_id is None:
         raise _unknown(pointer)
     await existing_contact(work, channel.account_id, contact_id)
-    return await lock_place(work, channel.account_id, conversation_id)
+    return await lock_present_place(work, channel.account_id, conversation_id)
 
 
 async def _meet(

@@ -44,6 +44,13 @@ class ConversationResource(Resource):
     enquiry: Enquiry | None = Field(description="The latest one, if there ever was one.")
     thread_owner: Literal["us", "other_app", "page_inbox", "idle"]
     last_message_at: Moment | None
+    continued_in: str | None = Field(
+        None,
+        description=(
+            "Its contact turned out to be another one, with whom this conversation goes on there: "
+            "what is sent to this one goes there. Its messages stay here."
+        ),
+    )
     created_at: Moment
 
 
@@ -98,6 +105,7 @@ async def shown_conversations(
                     "enquiry": enquiries.get(each.enquiry_id or ""),
                     "thread_owner": owner.value,
                     "last_message_at": each.last_message_at,
+                    "continued_in": each.continued_in,
                     "created_at": each.created_at,
                 }
             )

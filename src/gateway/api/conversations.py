@@ -14,7 +14,7 @@ from gateway.api.conversation_resources import (
 from gateway.api.filters import ChannelFilter, ContactFilter
 from gateway.api.parts import Parts
 from gateway.api.refusals import refuse_channel, refuse_contact
-from gateway.api.sending import NewMessage, SentMessage, lock_place, send
+from gateway.api.sending import NewMessage, SentMessage, lock_present_place, send
 from gateway.contracts.resources import Message as MessageResource
 from gateway.db.channels import get_channel
 from gateway.db.contacts import get_contact
@@ -136,7 +136,7 @@ async def send_message(
     Messages of a conversation leave one after the other, in the order in which they are accepted.
     What becomes of this one is told by events, and by reading it.
     """
-    place = await lock_place(work, account_id, conversation_id)
+    place = await lock_present_place(work, account_id, conversation_id)
     return await send(work, parts, place, body, traceparent=trace)
 
 
@@ -145,7 +145,7 @@ async def show_action(
     conversation_id: str, body: NewAction, account_id: AccountId, parts: Parts, work: Work
 ) -> ConversationResource:
     """Show the contact that somebody is typing, or has seen its messages."""
-    place = await lock_place(work, account_id, conversation_id)
+    place = await lock_present_place(work, account_id, conversation_id)
     refuse_channel(place.channel)
     contact = await get_contact(work.connection, account_id, place.conversation.contact_id)
     assert contact is not None

@@ -122,6 +122,18 @@ async def lock_place(work: UnitOfWork, account_id: str, conversation_id: str) ->
     return Place(conversation, channel)
 
 
+async def lock_present_place(work: UnitOfWork, account_id: str, conversation_id: str) -> Place:
+    """Lock where something new is said to a conversation's contact: it may go on elsewhere.
+
+    Raises:
+        NotFoundError: There is no such conversation.
+    """
+    place = await lock_place(work, account_id, conversation_id)
+    if place.conversation.continued_in is None:
+        return place
+    return await lock_place(work, account_id, place.conversation.continued_in)
+
+
 async def refuse_place(
     work: UnitOfWork,
     place: Place,

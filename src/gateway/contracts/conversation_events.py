@@ -186,7 +186,15 @@ class EnquiryFollowedUp(AboutEnquiry):
 class EnquiryClosed(AboutEnquiry):
     """The enquiry ended."""
 
-    reason: str = Field(examples=["requested", "intermission", "channel-deleted", "contact-erased"])
+    reason: str = Field(
+        examples=[
+            "requested",
+            "intermission",
+            "channel-deleted",
+            "contact-erased",
+            "contact-merged",
+        ]
+    )
 
 
 class EnquiryReopened(AboutEnquiry):

@@ -177,6 +177,10 @@ class Contact(Resource):
     locale: str | None = None
     attributes: dict[str, Any] = Field(default_factory=dict)
     blocked: bool = False
+    merged_into: str | None = Field(
+        None,
+        description="The contact that it turned out to be, told once; its own id leads there.",
+    )
     created_at: Moment
 
 

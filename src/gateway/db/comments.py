@@ -47,11 +47,16 @@ _NOTE: Final = text(
     WHERE account_id = :account_id AND channel_id = :channel_id AND comment_id = :comment_id
     """
 )
-_FIND_REPLIES: Final = text(
+_FIND_APART: Final = text(
     """
     SELECT c.message_id, m.conversation_id
     FROM comments c JOIN messages m ON m.account_id = c.account_id AND m.id = c.message_id
     WHERE c.message_id = ANY(:message_ids)
+    UNION ALL
+    SELECT m.id, m.conversation_id
+    FROM messages m
+    JOIN conversations v ON v.account_id = m.account_id AND v.id = m.conversation_id
+    WHERE m.id = ANY(:message_ids) AND v.continued_in IS NOT NULL
     """
 )
 
@@ -104,9 +109,12 @@ async def note_reply(connection: AsyncConnection, comment: Comment, message_id: 
     )
 
 
-async def find_replies(connection: AsyncConnection, message_ids: Collection[str]) -> dict[str, str]:
-    """Return which of these messages reply to comments, with their conversations."""
+async def find_apart(connection: AsyncConnection, message_ids: Collection[str]) -> dict[str, str]:
+    """Return which of these messages may stand apart from their contact's conversation, and where.
+
+    Those that reply to comments do, and those of a conversation that goes on elsewhere.
+    """
     if not message_ids:
         return {}
-    rows = await connection.execute(_FIND_REPLIES, {"message_ids": list(message_ids)})
+    rows = await connection.execute(_FIND_APART, {"message_ids": list(message_ids)})
     return {row.message_id: row.conversation_id for row in rows}

@@ -8,6 +8,7 @@ from typing import Any, Final
 from sqlalchemy import or_, select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from gateway.db.arrays import among
 from gateway.db.search import matches
 from gateway.db.tables import contacts
 
@@ -30,6 +31,7 @@ class Contact:
     attributes: dict[str, Any]
     blocked_at: datetime | None
     erased_at: datetime | None
+    merged_into: str | None
     version: int
     created_at: datetime
 
@@ -52,7 +54,9 @@ _ADDRESSEES: Final = text(
     SELECT v.id, c.blocked_at IS NOT NULL AS blocked,
            coalesce(nullif(c.name, ''), nullif(concat_ws(' ', c.first_name, c.last_name), ''))
              AS name
-    FROM conversations v JOIN contacts c ON c.account_id = v.account_id AND c.id = v.contact_id
+    FROM conversations v
+    JOIN contacts o ON o.account_id = v.account_id AND o.id = v.contact_id
+    JOIN contacts c ON c.account_id = o.account_id AND c.id = coalesce(o.merged_into, o.id)
     WHERE v.id = ANY(:ids)
     """
 )
@@ -62,12 +66,42 @@ _SELECT: Final = select(*(contacts.c[field.name] for field in fields(Contact)))
 async def get_contact(
     connection: AsyncConnection, account_id: str, contact_id: str, *, lock: bool = False
 ) -> Contact | None:
-    """Return a contact of an account, erased or not."""
+    """Return a contact of an account, erased or not, or the one that it turned out to be."""
+    contact = await _get(connection, account_id, contact_id, lock=lock)
+    if contact is None or contact.merged_into is None:
+        return contact
+    return await _get(connection, account_id, contact.merged_into, lock=lock)
+
+
+async def _get(
+    connection: AsyncConnection, account_id: str, contact_id: str, *, lock: bool
+) -> Contact | None:
     statement = _SELECT.where(contacts.c.account_id == account_id, contacts.c.id == contact_id)
     if lock:
         statement = statement.with_for_update()
     row = (await connection.execute(statement)).mappings().one_or_none()
     return None if row is None else Contact(**row)
+
+
+async def find_person(connection: AsyncConnection, account_id: str, contact_id: str) -> list[str]:
+    """Return the ids of a contact and of those that turned out to be it."""
+    merged = select(contacts.c.id).where(
+        contacts.c.account_id == account_id, contacts.c.merged_into == contact_id
+    )
+    return [contact_id, *(await connection.execute(merged)).scalars()]
+
+
+async def lock_person(
+    connection: AsyncConnection, account_id: str, contact_id: str
+) -> list[Contact]:
+    """Return a contact and those that turned out to be it, under lock."""
+    person = await find_person(connection, account_id, contact_id)
+    statement = (
+        _SELECT.where(contacts.c.account_id == account_id, among(contacts.c.id, person))
+        .order_by(contacts.c.id)
+        .with_for_update()
+    )
+    return [Contact(**row) for row in (await connection.execute(statement)).mappings()]
 
 
 async def find_addressees(
@@ -90,6 +124,7 @@ async def list_contacts(
 ) -> list[Contact]:
     """Return contacts of an account, the newest first, older than `before`."""
     statement = _SELECT.where(contacts.c.account_id == account_id, contacts.c.erased_at.is_(None))
+    statement = statement.where(contacts.c.merged_into.is_(None))
     if channel_id is not None:
         statement = statement.where(contacts.c.channel_id == channel_id)
     if blocked is not None:

@@ -2,11 +2,13 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 
-from sqlalchemy import RowMapping, func, select, tuple_
+from sqlalchemy import ColumnElement, RowMapping, case, func, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from gateway.db.arrays import among
+from gateway.db.contacts import find_person
 from gateway.db.tables import channels, contacts, conversations
 from gateway.domain.channel import ChannelKind
 
@@ -32,6 +34,7 @@ class ConversationView:
     last_message_at: datetime | None
     thread_owner: str
     thread_owner_since: datetime | None
+    continued_in: str | None
     created_at: datetime
 
     @property
@@ -41,6 +44,15 @@ class ConversationView:
 
 
 _ACTIVE_AT: Final = func.coalesce(conversations.c.last_message_at, conversations.c.created_at)
+# Whom the contact turned out to be, if so.
+_PRESENT: Final = contacts.alias("present")
+
+
+def _now(name: str) -> ColumnElement[Any]:
+    """Return what is shown of the contact that it is now."""
+    return case((_PRESENT.c.id.is_not(None), _PRESENT.c[name]), else_=contacts.c[name])
+
+
 _SELECT: Final = (
     select(
         conversations.c.account_id,
@@ -48,18 +60,19 @@ _SELECT: Final = (
         conversations.c.channel_id,
         channels.c.kind.label("channel_kind"),
         channels.c.human_agent,
-        conversations.c.contact_id,
-        contacts.c.source_contact_id,
-        contacts.c.name.label("contact_name"),
-        contacts.c.first_name.label("contact_first_name"),
-        contacts.c.last_name.label("contact_last_name"),
-        contacts.c.avatar_url.label("contact_avatar_url"),
-        contacts.c.blocked_at.is_not(None).label("contact_blocked"),
+        _now("id").label("contact_id"),
+        _now("source_contact_id").label("source_contact_id"),
+        _now("name").label("contact_name"),
+        _now("first_name").label("contact_first_name"),
+        _now("last_name").label("contact_last_name"),
+        _now("avatar_url").label("contact_avatar_url"),
+        _now("blocked_at").is_not(None).label("contact_blocked"),
         conversations.c.enquiry_id,
         conversations.c.last_action_at,
         conversations.c.last_message_at,
         conversations.c.thread_owner,
         conversations.c.thread_owner_since,
+        conversations.c.continued_in,
         conversations.c.created_at,
     )
     .join(
@@ -71,6 +84,11 @@ _SELECT: Final = (
         contacts,
         (contacts.c.account_id == conversations.c.account_id)
         & (contacts.c.id == conversations.c.contact_id),
+    )
+    .outerjoin(
+        _PRESENT,
+        (_PRESENT.c.account_id == contacts.c.account_id)
+        & (_PRESENT.c.id == contacts.c.merged_into),
     )
 )
 
@@ -99,6 +117,23 @@ async def find_conversation(
     return found
 
 
+async def find_conversations_with(
+    connection: AsyncConnection, account_id: str, contact_id: str
+) -> dict[str, str]:
+    """Return the conversations with a contact and with those that turned out to be it.
+
+    By the contact with whom each began.
+    """
+    person = await find_person(connection, account_id, contact_id)
+    statement = (
+        select(conversations.c.contact_id, conversations.c.id)
+        .where(conversations.c.account_id == account_id)
+        .where(among(conversations.c.contact_id, person))
+    )
+    rows = await connection.execute(statement)
+    return {row.contact_id: row.id for row in rows}
+
+
 async def list_conversations(
     connection: AsyncConnection,
     account_id: str,
@@ -113,7 +148,8 @@ async def list_conversations(
     if channel_id is not None:
         statement = statement.where(conversations.c.channel_id == channel_id)
     if contact_id is not None:
-        statement = statement.where(conversations.c.contact_id == contact_id)
+        person = await find_person(connection, account_id, contact_id)
+        statement = statement.where(among(conversations.c.contact_id, person))
     if before is not None:
         statement = statement.where(tuple_(_ACTIVE_AT, conversations.c.id) < before)
     statement = statement.order_by(_ACTIVE_AT.desc(), conversations.c.id.desc()).limit(limit)

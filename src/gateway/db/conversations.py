@@ -42,6 +42,8 @@ class Conversation:
     # When the latest automatic messages were accepted; replaced, never changed in place.
     automatic_at: Sequence[datetime] = ()
     automation_paused_at: datetime | None = None
+    # Where it goes on, once its contact turned out to be another one.
+    continued_in: str | None = None
     created_at: datetime | None = None
     _saved: tuple[Any, ...] = field(default=(), repr=False, compare=False)
 

@@ -67,16 +67,17 @@ class Stranger:
 # One by one: taken together, all contacts of a busy channel might be read to find a few.
 _FIND: Final = text(
     """
-    SELECT c.channel_id, c.source_contact_id, c.id, c.name, c.blocked_at, c.heard_from,
+    SELECT c.channel_id, r.source_contact_id, c.id, c.name, c.blocked_at, c.heard_from,
            c.profile_fetched_at, v.id AS conversation_id
     FROM unnest(CAST(:channels AS text[]), CAST(:contacts AS text[]))
       AS r(channel_id, source_contact_id)
     JOIN channels h ON h.id = r.channel_id
     CROSS JOIN LATERAL (
-      SELECT * FROM contacts
+      SELECT id, merged_into FROM contacts
       WHERE account_id = h.account_id AND channel_id = h.id
         AND source_contact_id = r.source_contact_id
-      LIMIT 1) AS c
+      LIMIT 1) AS f
+    JOIN contacts c ON c.account_id = h.account_id AND c.id = coalesce(f.merged_into, f.id)
     JOIN conversations v ON v.account_id = c.account_id AND v.channel_id = c.channel_id
       AND v.contact_id = c.id
     """
@@ -211,7 +212,7 @@ async def rename_contact(
     renamed = await work.connection.execute(
         _RENAME, where | {"formerly": formerly, "now_known_as": now_known_as}
     )
-    _announce_change(work, channel, renamed.mappings().one())
+    announce_contact(work, channel, renamed.mappings().one())
     await work.connection.execute(
         _REPARTITION,
         {
@@ -261,11 +262,12 @@ async def update_profile(
         .values(**changes, updated_at=work.now, version=contacts.c.version + 1)
     )
     after = dict(row) | changes
-    _announce_change(work, channel, after)
+    announce_contact(work, channel, after)
     return _text_or_none(after["name"])
 
 
-def _announce_change(work: UnitOfWork, channel: Channel, row: Mapping[Any, Any]) -> None:
+def announce_contact(work: UnitOfWork, channel: Channel, row: Mapping[Any, Any]) -> None:
+    """Tell what a contact is now, from its row."""
     work.announce(
         NewEvent(
             type="gateway.contact.updated.v1",
@@ -286,6 +288,7 @@ def contact_resource(row: Mapping[str, Any]) -> dict[str, Any]:
         **{name: row[name] for name in PROFILE_FIELDS},
         "attributes": row["attributes"],
         "blocked": row["blocked_at"] is not None,
+        "merged_into": row.get("merged_into"),
         "created_at": rfc3339(row["created_at"]),
     }
 

@@ -45,7 +45,8 @@ _RECIPIENTS: Final = text(
     """
     SELECT v.id AS conversation_id, c.id AS contact_id, c.source_contact_id, c.name
     FROM conversations v
-    JOIN contacts c ON c.account_id = v.account_id AND c.id = v.contact_id
+    JOIN contacts o ON o.account_id = v.account_id AND o.id = v.contact_id
+    JOIN contacts c ON c.account_id = o.account_id AND c.id = coalesce(o.merged_into, o.id)
     WHERE v.id = ANY(:ids)
     """
 )

@@ -45,5 +45,5 @@ async def take_profile(
     contact = await get_contact(work.connection, channel.account_id, contact_id, lock=True)
     if contact is None or contact.erased_at is not None:
         return
-    await update_profile(work, channel, contact_id, profile)
+    await update_profile(work, channel, contact.id, profile)
     await note_profile(work.connection, contact, at=work.now)

@@ -2,10 +2,10 @@
 
 from typing import Any, Final
 
-from gateway.db.channels import get_channel
+from gateway.db.channels import Channel, get_channel
 from gateway.db.comment_erasures import find_writer
-from gateway.db.contacts import Contact, get_contact
-from gateway.db.conversation_views import find_conversation
+from gateway.db.contacts import Contact, get_contact, lock_person
+from gateway.db.conversation_views import find_conversations_with
 from gateway.db.conversations import lock_conversations
 from gateway.db.erasures import Subject, note_erasure
 from gateway.db.errands import clear_errand
@@ -29,24 +29,32 @@ async def request_erasure(work: UnitOfWork, account_id: str, contact_id: str) ->
     contact = await get_contact(work.connection, account_id, contact_id)
     if contact is None:
         raise NotFoundError("There is no such contact.")
-    conversation_id = await find_conversation(
-        work.connection, account_id, channel_id=contact.channel_id, contact_id=contact_id
-    )
-    assert conversation_id is not None
-    await lock_conversations(work, [conversation_id], account_id=account_id)
-    contact = await get_contact(work.connection, account_id, contact_id, lock=True)
-    assert contact is not None
-    if contact.erased_at is not None:
-        return False
+    conversations = await find_conversations_with(work.connection, account_id, contact.id)
+    await lock_conversations(work, conversations.values(), account_id=account_id)
+    # One that turned out to be this contact is gone with it.
+    people = await lock_person(work.connection, account_id, contact.id)
     channel = await get_channel(work.connection, account_id, contact.channel_id)
     assert channel is not None
+    asked = False
+    for each in people:
+        if each.erased_at is None and each.id in conversations:
+            await _erase(work, channel, each, conversations[each.id])
+            asked = True
+    return asked
+
+
+async def _erase(
+    work: UnitOfWork, channel: Channel, contact: Contact, conversation_id: str
+) -> None:
     writer_id = await _writer_id(work, contact)
     await note_erasure(work.connection, contact, writer_id=writer_id, at=work.now)
-    await clear_errand(work, account_id=account_id, kind=CONTACT_PROFILE, subject_id=contact_id)
+    await clear_errand(
+        work, account_id=contact.account_id, kind=CONTACT_PROFILE, subject_id=contact.id
+    )
     subject = Subject(
-        account_id=account_id,
+        account_id=contact.account_id,
         channel_id=channel.id,
-        contact_id=contact_id,
+        contact_id=contact.id,
         conversation_id=conversation_id,
         kind=channel.kind.value,
         source_id=channel.source_id,
@@ -55,14 +63,13 @@ async def request_erasure(work: UnitOfWork, account_id: str, contact_id: str) ->
     )
     await set_timer(
         work,
-        account_id=account_id,
+        account_id=contact.account_id,
         kind=ERASE_TIMER,
-        subject_id=contact_id,
+        subject_id=contact.id,
         conversation_id=conversation_id,
         due_at=work.now,
         data=as_data(subject),
     )
-    return True
 
 
 def as_data(subject: Subject) -> dict[str, Any]:

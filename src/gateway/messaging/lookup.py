@@ -3,7 +3,7 @@
 from datetime import timedelta
 from typing import Final
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 
 from gateway.db.channels import Channel
 from gateway.db.messages import Message
@@ -54,10 +54,19 @@ async def _facts(
 ) -> tuple[PageAccess, str, set[str]]:
     async with database.unit_of_work() as work:
         app = await get_app(work.connection, channel.meta_app_id or "")
-        contact = select(contacts.c.source_contact_id).join(
-            conversations,
-            (conversations.c.account_id == contacts.c.account_id)
-            & (conversations.c.contact_id == contacts.c.id),
+        own = contacts.alias("own")
+        contact = (
+            select(contacts.c.source_contact_id)
+            .join(
+                own,
+                (own.c.account_id == contacts.c.account_id)
+                & (func.coalesce(own.c.merged_into, own.c.id) == contacts.c.id),
+            )
+            .join(
+                conversations,
+                (conversations.c.account_id == own.c.account_id)
+                & (conversations.c.contact_id == own.c.id),
+            )
         )
         of_message = (
             conversations.c.account_id == message.account_id,

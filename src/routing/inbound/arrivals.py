@@ -76,6 +76,16 @@ class Arrival:
         """False for events of a source as a whole."""
         return self.event.contact_id != NO_CONTACT
 
+    @property
+    def prior_contact_id(self) -> str | None:
+        """What the source called the contact before it knew who that is."""
+        return self.event.data.get("prior_contact_id")
+
+    def names_of_contact(self) -> list[str]:
+        """Return what the source calls the contact, and called it before; none without one."""
+        names = [self.event.contact_id if self.has_contact else None, self.prior_contact_id]
+        return [name for name in names if name is not None]
+
     def writer_id(self) -> str | None:
         """Return who wrote what a source tells without a contact: a comment, a post, a review."""
         data = self.event.data

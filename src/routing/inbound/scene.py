@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from typing import Final, Self, TypeAlias
 
 from gateway.db.channels import Channel, find_owners
-from gateway.db.comments import find_replies, keep_comments
+from gateway.db.comments import find_apart, keep_comments
 from gateway.db.conversations import Conversation, lock_conversations
 from gateway.db.erasures import find_erasures
 from gateway.db.errands import NewErrand, offer_errands
@@ -23,6 +23,7 @@ from gateway.db.first_contact import (
     rename_contact,
 )
 from gateway.db.inbox import find_seen
+from gateway.db.merging import Merge, merge_contacts
 from gateway.db.messages import (
     Message,
     find_arrived,
@@ -38,6 +39,7 @@ from gateway.domain.conversation import commenter_name
 from gateway.domain.message import Direction
 from gateway.messaging.contact_profiles import profile_errand
 from routing.assignment import concerned
+from routing.enquiries import CLOSED_WITH_MERGE
 from routing.enquiry_effects import needs_decision
 from routing.hall import Hall, UnforeseenError
 from routing.inbound.arrivals import (
@@ -53,6 +55,7 @@ from routing.inbound.arrivals import (
 from routing.inbound.comments import comments_in
 from routing.inbound.ownership import Owned, Verdict, Waiting, owner_of
 from routing.repository import EnquirySummary, find_enquiries
+from routing.waiting import CLOSE_REASON, CLOSE_TIMER
 
 _META_ONLY: Final = "meta"
 
@@ -80,8 +83,8 @@ class Scene:
     enquiries: dict[str, EnquirySummary] = field(default_factory=dict)
     # True where the transaction is of one event, which may lock what it finds that it needs.
     alone: bool = False
-    # Our private replies that echoes tell of, with their conversations.
-    replies: dict[str, str] = field(default_factory=dict)
+    # Our messages that echoes tell of and that may stand apart from their contact's conversation.
+    apart: dict[str, str] = field(default_factory=dict)
     # How long before a messaging window closes that is to be told; None: never.
     window_notice: timedelta | None = None
     _timers: list[NewTimer] = field(default_factory=list)
@@ -106,13 +109,13 @@ class Scene:
             work.connection, list({arrival.key for arrival in arrivals if arrival.has_contact})
         )
         pairs = {
-            (channel.id, arrival.event.contact_id)
+            (channel.id, name)
             for arrival, channel in scene._owned(arrivals)
-            if arrival.has_contact
+            for name in arrival.names_of_contact()
         }
         scene.known = await find_known(work, list(pairs))
         echoed = (arrival.own_attempt() for arrival, _ in scene._owned(arrivals))
-        scene.replies = await find_replies(work.connection, {own[0] for own in echoed if own})
+        scene.apart = await find_apart(work.connection, {own[0] for own in echoed if own})
         writers = {
             (channel.id, writer_id)
             for arrival, channel in scene._owned(arrivals)
@@ -134,9 +137,8 @@ class Scene:
             return False
         if arrival.event.type == ECHO:
             own = arrival.own_attempt()
-            return own is None or own[0] in self.replies
-        renamed = arrival.event.data.get("prior_contact_id") is not None
-        return renamed and self._known(arrival, channel) is None
+            return own is None or own[0] in self.apart
+        return arrival.prior_contact_id is not None
 
     async def set_for(self, arrivals: Sequence[Arrival]) -> None:
         """Meet the strangers among these events' contacts, and lock and read all that is needed.
@@ -156,13 +158,12 @@ class Scene:
         met = {
             known.conversation_id
             for arrival, channel in owned
-            if (known := self._known(arrival, channel)) is not None
+            for name in arrival.names_of_contact()
+            if (known := self.known.get((channel.id, name))) is not None
         }
         await lock_conversations(
             self.work,
-            met
-            | self._conversations_of_replies(owned)
-            | await self._conversations_of_statuses(owned),
+            met | self._conversations_apart(owned) | await self._conversations_of_statuses(owned),
             account_id=None,
         )
         await self._find_messages(owned)
@@ -244,11 +245,13 @@ class Scene:
         """
         event = arrival.event
         pair = (channel.id, event.contact_id)
+        formerly = arrival.prior_contact_id
         if pair in self.known:
+            if formerly is not None:
+                await self._merge(channel, formerly, self.known[pair])
             return self.known[pair], self.work.conversations[self.known[pair].conversation_id]
         if not self.alone:
             raise UnforeseenError
-        formerly = event.data.get("prior_contact_id")
         if formerly:
             await rename_contact(
                 self.work,
@@ -266,6 +269,25 @@ class Scene:
         )
         await self._find_enquiries()
         return self.known[pair], conversation
+
+    async def _merge(self, channel: Channel, formerly: str, into: Known) -> None:
+        """Let who was known by another name be the contact that they turn out to be."""
+        former = self.known.get((channel.id, formerly))
+        if former is None or former.contact_id == into.contact_id:
+            return
+        await merge_contacts(self.work, Merge(channel, former, into))
+        self.known[channel.id, formerly] = into
+        # One enquiry at a time is alive with a contact: the one that the newest message is in.
+        self.set_timer(
+            NewTimer(
+                account_id=channel.account_id,
+                kind=CLOSE_TIMER,
+                subject_id=former.conversation_id,
+                conversation_id=former.conversation_id,
+                due_at=self.work.now,
+                data={CLOSE_REASON: CLOSED_WITH_MERGE},
+            )
+        )
 
     async def bind_commenter(self, channel: Channel, arrival: Arrival, comment_id: str) -> None:
         """Let who wrote a comment go by the id that the echo of the private reply tells."""
@@ -354,9 +376,9 @@ class Scene:
         found = ((arrival, self.channel_of(arrival)) for arrival in arrivals)
         return [(arrival, channel) for arrival, channel in found if channel is not None]
 
-    def _conversations_of_replies(self, owned: Iterable[tuple[Arrival, Channel]]) -> set[str]:
+    def _conversations_apart(self, owned: Iterable[tuple[Arrival, Channel]]) -> set[str]:
         echoed = (arrival.own_attempt() for arrival, _ in owned)
-        return {self.replies[own[0]] for own in echoed if own and own[0] in self.replies}
+        return {self.apart[own[0]] for own in echoed if own and own[0] in self.apart}
 
     async def _meet_strangers(self, owned: Iterable[tuple[Arrival, Channel]]) -> None:
         first: dict[Pair, tuple[Arrival, Channel]] = {}
@@ -365,7 +387,7 @@ class Scene:
             met = not arrival.has_contact or self._known(arrival, channel) is not None
             # These say nothing of a contact that was not known before.
             of_ours = event.type in ECHOES_AND_MARKS
-            if not met and not of_ours and event.data.get("prior_contact_id") is None:
+            if not met and not of_ours and arrival.prior_contact_id is None:
                 first.setdefault((channel.id, event.contact_id), (arrival, channel))
         if not first:
             return
@@ -396,8 +418,9 @@ class Scene:
         named = {
             (channel.account_id, known.contact_id)
             for arrival, channel in owned
-            if arrival.event.type == CONTACT
-            and (known := self._known(arrival, channel)) is not None
+            if arrival.event.type == CONTACT or arrival.prior_contact_id is not None
+            for name in arrival.names_of_contact()
+            if (known := self.known.get((channel.id, name))) is not None
         }
         await lock_contacts(self.work.connection, named)
 

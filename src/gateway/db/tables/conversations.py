@@ -38,6 +38,8 @@ contacts = Table(
     # What was said before then is forgotten: it was by the same person, who was erased.
     moment("heard_from", nullable=True),
     moment("erased_at", nullable=True),
+    # The contact that it turned out to be; its row stays, so that its ids lead there.
+    id_column("merged_into", nullable=True),
     Column("version", Integer, nullable=False, server_default="1"),
     moment("created_at"),
     moment("updated_at"),
@@ -49,6 +51,12 @@ contacts = Table(
         "account_id",
         "id",
         postgresql_where=text("blocked_at IS NOT NULL"),
+    ),
+    Index(
+        "ix_contacts_merged_into",
+        "account_id",
+        "merged_into",
+        postgresql_where=text("merged_into IS NOT NULL"),
     ),
 )
 
@@ -91,6 +99,8 @@ conversations = Table(
     # When the latest automatic messages were accepted: too many in a short time stop automation.
     Column("automatic_at", ARRAY(DateTime(timezone=True)), nullable=False, server_default="{}"),
     moment("automation_paused_at", nullable=True),
+    # Where it goes on, once its contact turned out to be another one.
+    id_column("continued_in", nullable=True),
     moment("created_at"),
     belongs_to("channels", "channel_id"),
     belongs_to("contacts", "contact_id"),

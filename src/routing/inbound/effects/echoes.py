@@ -44,8 +44,8 @@ async def _settle(
 ) -> None:
     conversation = scene.conversation(channel, arrival)
     message = scene.ours.get(message_id)
-    if message is not None and message.comment_id is not None:
-        if conversation is None:
+    if message is not None and message_id in scene.apart:
+        if conversation is None and message.comment_id is not None:
             await scene.bind_commenter(channel, arrival, message.comment_id)
         # Where somebody known wrote the comment, the reply may stand apart all the same.
         conversation = scene.work.conversations.get(message.conversation_id)
