@@ -189,13 +189,17 @@ class World:
         value: str | None = None,
         scopes: tuple[str, ...] | None = None,
     ) -> Token:
-        """Make one more valid token of a Page. Granting a known value again revives it."""
+        """Make one more valid token of a Page. Granting a known value again revives it.
+
+        Without `scopes` it may do everything on the Page, and on its Instagram account.
+        """
+        of_instagram = () if page.instagram_id is None else INSTAGRAM_PERMISSIONS
         token = Token(
             value=value or _new_token(),
             kind="PAGE",
             app_id=app.app_id,
             issued_at=self._timeline.now(),
-            scopes=PAGE_PERMISSIONS if scopes is None else scopes,
+            scopes=(*PAGE_PERMISSIONS, *of_instagram) if scopes is None else scopes,
             page_id=page.page_id,
         )
         self.tokens[token.value] = token

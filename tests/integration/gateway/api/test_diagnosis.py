@@ -117,6 +117,15 @@ async def test_what_meta_does_not_tell_is_unknown_and_changes_nothing(clinic):
     assert (results["token"], results["page_published"]) == ("ok", "unknown")
     assert results["subscription"] == results["connected_by_hand"] == "unknown"
     await clinic.api.sandbox.delete("/control/faults")
+    parts = clinic.api.app.state.api
+
+    class Slow:
+        async def inspect(self, *arguments, **more):
+            raise TimeoutError
+
+    clinic.api.app.state.api = replace(parts, pages=Slow())
+    assert (await clinic.checks())["token"]["seen"] == "Meta took too long to answer."
+    clinic.api.app.state.api = parts
     # One that was let go has no token to ask with.
     await clinic.acme.post(f"{clinic.path}/disconnect")
     checks = await clinic.checks()
@@ -227,6 +236,25 @@ async def test_a_test_message_goes_the_way_of_every_other(clinic):
     closed = await clinic.acme.post(path, {"contact_id": contact})
     problem(closed, "messaging-window-closed", 409)
     assert len(await clinic.api.rows("SELECT 1 FROM messages WHERE direction = 'outbound'")) == 2
+
+
+async def test_instagram_needs_permissions_of_its_own(clinic):
+    source = await clinic.api.page("102", instagram_id="902")
+    body = {
+        "kind": "instagram",
+        "name": "Pictures",
+        "meta_app_id": META_APP,
+        "source": {"instagram_id": "902", **source},
+    }
+    made = await clinic.acme.post("/v1/channels", body)
+    assert made.status_code == 201, made.text
+    clinic.path = f"/v1/channels/{made.json()['id']}"
+    checks = await clinic.checks()
+    own = ["permission.instagram_basic", "permission.instagram_manage_messages"]
+    assert [checks[name]["result"] for name in own] == ["ok", "ok"]
+    await clinic.api.page("102", scopes=list(SCOPES))
+    results = await clinic.results()
+    assert [results[name] for name in own] == ["failed", "failed"]
 
 
 async def test_only_ones_own_live_channels_are_diagnosed(clinic):
