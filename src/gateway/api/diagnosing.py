@@ -15,6 +15,7 @@ from gateway.api.parts import ApiParts
 from gateway.api.source_changes import signing_secrets
 from gateway.db.channels import Channel
 from gateway.db.diagnosis import Traffic, read_traffic
+from gateway.db.secrets import UndecryptableError
 from gateway.db.unit_of_work import UnitOfWork
 from gateway.domain.channel import ChannelKind, ChannelStatus
 from gateway.domain.diagnosis import ASK_LATER, Check, Unseen
@@ -89,10 +90,11 @@ class _Sight:
 
 @dataclass(frozen=True, slots=True)
 class _Answer:
-    """How a third party's address answered its challenge."""
+    """How a third party's address answered its challenge; it was not asked if not `signable`."""
 
     address_fault: str | None = None
     challenge_fault: str | None = None
+    signable: bool = True
     milliseconds: int | None = None
 
 
@@ -123,9 +125,11 @@ async def _inspected(exchange: Exchange, parts: ApiParts, channel: Channel) -> _
 async def _challenged(exchange: Exchange, parts: ApiParts, channel: Channel) -> _Answer:
     url = channel.outgoing_webhook_url
     assert url is not None
-    secrets = await signing_secrets(exchange, channel)
     try:
+        secrets = await signing_secrets(exchange, channel)
         await parts.egress.check_address(url, pointer="")
+    except UndecryptableError:
+        return _Answer(signable=False)
     except GatewayError as error:
         return _Answer(address_fault=str(error))
     try:
@@ -174,7 +178,8 @@ async def _of_page(work: UnitOfWork, parts: ApiParts, before: Channel, sight: _S
 async def _of_third_party(
     work: UnitOfWork, parts: ApiParts, before: Channel, answer: _Answer
 ) -> Diagnosis:
-    await take_challenge(work, before, passed=answer.milliseconds is not None)
+    if answer.signable:
+        await take_challenge(work, before, passed=answer.milliseconds is not None)
     channel = await existing_channel(work, before.account_id, before.id)
     traffic = await read_traffic(work.connection, channel, now=work.now)
     takers = await parts.reach.takers(work, channel)
@@ -182,6 +187,7 @@ async def _of_third_party(
         now=work.now,
         address_fault=answer.address_fault,
         challenge_fault=answer.challenge_fault,
+        signable=answer.signable,
         milliseconds=answer.milliseconds,
         was=before.status_reason,
         former_token_until=channel.previous_incoming_token_expires_at,

@@ -176,15 +176,18 @@ def _told_or_shown(
     check: str, facts: PageFacts, *, trouble: StatusReason, told: bool | None, fine: str
 ) -> Check:
     """Return a check of what Pages of the sandbox tell, and Meta's by refusing sends alone."""
-    if told is True or (told is None and facts.was is trouble):
-        return failed(check, *REASONS[trouble])
+    detail, remedy = REASONS[trouble]
+    if told is True:
+        return failed(check, detail, remedy)
     if told is False:
         return ok(check, fine)
+    if facts.was is trouble:
+        seen = f"{detail} A refused send showed it; the next one shows whether it lasts."
+        return failed(check, seen, remedy)
     if isinstance(facts.page, Unseen):
         return unknown(check, facts.page)
-    return unknown(
-        check, Unseen("Meta tells of it by refusing sends, and refused none.", _SEND_TELLS)
-    )
+    why = "Meta tells of it by refusing sends alone, and has refused none."
+    return unknown(check, Unseen(why, _SEND_TELLS))
 
 
 def _under_review(facts: PageFacts) -> Check:

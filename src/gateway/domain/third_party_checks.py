@@ -16,6 +16,7 @@ class ThirdPartyFacts:
     Attributes:
         address_fault: Why nothing can be posted to its address, if so.
         challenge_fault: How it failed its challenge, if it did.
+        signable: Whether the gateway can read the secret that it signs with.
         milliseconds: How long its right answer took; None where there was none.
         was: What the channel suffered from before the diagnosis.
         former_token_until: Until when the incoming token before the present one works.
@@ -24,6 +25,7 @@ class ThirdPartyFacts:
     now: datetime
     address_fault: str | None
     challenge_fault: str | None
+    signable: bool
     milliseconds: int | None
     was: StatusReason | None
     former_token_until: datetime | None
@@ -48,6 +50,9 @@ def _challenge(facts: ThirdPartyFacts) -> Check:
     check = "challenge"
     if facts.address_fault is not None:
         return unknown(check, Unseen("The address cannot be called.", "Mend the address first."))
+    if not facts.signable:
+        remedy = "Give the gateway the key of ENCRYPTION_KEYS under which it was stored."
+        return unknown(check, Unseen("The channel's signing secret cannot be read.", remedy))
     if facts.challenge_fault is not None:
         return failed(check, facts.challenge_fault, REASONS[StatusReason.CHALLENGE_FAILED][1])
     seen = f"The challenge was answered within {facts.milliseconds} ms."

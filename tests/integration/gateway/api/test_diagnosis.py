@@ -294,3 +294,5 @@ async def test_a_third_party_is_challenged_and_its_token_looked_at(clinic):
     )
     results = await clinic.results()
     assert (results["webhook_target"], results["challenge"]) == ("failed", "unknown")
+    await set_state(clinic.api.database, "channels", channel["id"], signing_secret=b"damaged")
+    assert "cannot be read" in (await clinic.checks())["challenge"]["seen"]

@@ -54,7 +54,8 @@ def refused(reason):
 def test_what_meta_tells_of_by_refused_sends_alone_is_unknown_until_one_was_refused():
     found = results()
     assert found["page_restricted"].result == found["message_access"].result == "unknown"
-    assert results(was=StatusReason.PAGE_RESTRICTED)["page_restricted"].result == "failed"
+    shown = results(was=StatusReason.PAGE_RESTRICTED)["page_restricted"]
+    assert (shown.result, "A refused send showed it" in shown.seen) == ("failed", True)
     assert results(was=StatusReason.MESSAGES_NOT_ALLOWED)["message_access"].result == "failed"
     # What the Page itself says counts for more than a send of some time ago.
     told = PageState(restricted=False, messages_allowed=False)
