@@ -1,5 +1,5 @@
 # The same verbs for people and for CI; plain `make` lists them.
-# Further words go through ARGS (run, migrate, bench) and PYTEST_ARGS (test, test-kafka, test-faults).
+# Further words go through ARGS (run, migrate, bench) and PYTEST_ARGS (test, test-kafka, …).
 
 SHELL := /bin/sh
 PYTHON ?= python3
@@ -15,7 +15,7 @@ export PYTHONDONTWRITEBYTECODE :=
 .DEFAULT_GOAL := help
 .PHONY: help install run test check lint types imports spelling dependencies lock contracts-drift \
 	meta-errors-drift format contracts meta-errors migrate bench bench-send test-kafka test-faults \
-	test-container containers image sbom
+	test-browser test-container containers image sbom
 
 help: ## List these verbs
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' Makefile
@@ -83,11 +83,15 @@ bench-send: install ## Measure sending: its speed, beside targets that hang, and
 	@$(BIN)/python -m benchmarks report
 
 test-kafka: install ## Run the tests that use a broker against Apache Kafka on three nodes (Java and Maven)
-	@$(BIN)/python scripts/java_and_maven.py
+	@$(BIN)/python scripts/debian.py java:default-jre-headless mvn:maven
 	@$(BIN)/pytest -m kafka --apache-kafka 3 $(PYTEST_ARGS)
 
 test-faults: install ## Run the fault tests alone: kills and freezes under a running gateway
 	@$(BIN)/pytest -m faults $(PYTEST_ARGS)
+
+test-browser: install ## Go through the pages for people with Chromium; pictures in build/browser
+	@$(BIN)/python scripts/debian.py chromium:chromium
+	@$(BIN)/pytest -m browser $(PYTEST_ARGS)
 
 test-container: install ## Build the image's files without a container engine and run every role there (Linux, root)
 	@$(BIN)/pytest -m container $(PYTEST_ARGS)

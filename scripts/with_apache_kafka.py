@@ -15,6 +15,7 @@ from pathlib import Path
 from gateway.embedded import ApacheCluster, EmbeddedError
 
 _SCRIPTS = Path(__file__).resolve().parent
+_NEEDED = ("java:default-jre-headless", "mvn:maven")
 _CACHE = _SCRIPTS.parent / ".tools" / "kafka"
 _VARIABLE = "KAFKA_BOOTSTRAP_SERVERS"
 
@@ -24,7 +25,7 @@ async def main(command: list[str], *, brokers: int) -> int:
     environment = dict(os.environ)  # noqa: TID251 - handed on whole to the command
     if environment.get(_VARIABLE):
         return await _run(command, environment)
-    if code := await _run([sys.executable, str(_SCRIPTS / "java_and_maven.py")], environment):
+    if code := await _run([sys.executable, str(_SCRIPTS / "debian.py"), *_NEEDED], environment):
         return code
     with tempfile.TemporaryDirectory(prefix="apache-kafka-") as directory:
         cluster = ApacheCluster(Path(directory), cache=_CACHE, brokers=brokers, heap="512m")

@@ -40,9 +40,10 @@ from gateway.api.login_starting import (
     take_back,
 )
 from gateway.api.parts import ApiParts, Parts
+from gateway.db.accounts import get_account
 from gateway.db.logins import Login, change_login, get_login
 from gateway.db.meta_apps import get_app
-from gateway.db.unit_of_work import Database
+from gateway.db.unit_of_work import Database, UnitOfWork
 from gateway.domain.login import LoginState
 from gateway.errors import UpstreamFailedError
 from gateway.http.exchange import Exchange
@@ -205,7 +206,8 @@ async def connect(login_id: str, request: Request, parts: Parts) -> Response:
     async with database.unit_of_work() as work:
         login = await get_login(work.connection, login_id) or login
         resource = await login_resource(work, parts, login)
-    return results_page(resource, results)
+        owner = await _owner_of(work, login)
+    return results_page(resource, results, owner=owner)
 
 
 async def _declined(database: Database, parts: ApiParts, login: Login, error: str) -> Response:
@@ -218,7 +220,8 @@ async def _declined(database: Database, parts: ApiParts, login: Login, error: st
                 work.connection, login, now=work.now, state=LoginState.DENIED, error=None
             )
         resource = await login_resource(work, parts, login)
-    return denied_page(resource)
+        owner = await _owner_of(work, login)
+    return denied_page(resource, owner=owner)
 
 
 async def _granted(
@@ -256,13 +259,15 @@ async def _failed(database: Database, parts: ApiParts, login: Login, failure: _F
             work.connection, login, now=work.now, state=state, error=failure.as_document()
         )
         resource = await login_resource(work, parts, failed)
-    return failed_page(resource, status=failure.status)
+        owner = await _owner_of(work, failed)
+    return failed_page(resource, owner=owner, status=failure.status)
 
 
 async def _choosing(database: Database, parts: ApiParts, login: Login, cookie: str) -> HTMLResponse:
     async with database.unit_of_work() as work:
         resource = await login_resource(work, parts, login)
-    return choosing_page(resource, form_token=form_token(login, cookie))
+        owner = await _owner_of(work, login)
+    return choosing_page(resource, owner=owner, form_token=form_token(login, cookie))
 
 
 async def _login_of_browser(database: Database, login_id: str, cookie: str | None) -> Login | None:
@@ -273,6 +278,12 @@ async def _login_of_browser(database: Database, login_id: str, cookie: str | Non
             return None
     granted = login.state in (LoginState.GRANTED, LoginState.FINISHED)
     return login if granted and login.user_id is not None else None
+
+
+async def _owner_of(work: UnitOfWork, login: Login) -> str:
+    """Return what the account is called that Pages are connected for."""
+    account = await get_account(work.connection, login.account_id)
+    return "" if account is None else account.name
 
 
 def _callback_url(parts: ApiParts) -> str:

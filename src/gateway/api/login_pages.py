@@ -17,7 +17,13 @@ _WHY_MISSING: Final = (
     ("It belongs to another Facebook account.", "Log out of Facebook, then begin again."),
     ("It was not ticked.", "Ask again, choose “Edit settings”, and tick it."),
 )
+_IN_YOUR_HANDS: Final = (
+    '<p class="soft actions">Only the Pages that you connect are used. You can take our access '
+    "back at any time: on Facebook, under Settings, Business Integrations.</p>"
+)
 _FORM_STYLE: Final = """
+.eyebrow { color: var(--soft); font-size: .9rem; margin: 0 0 .5rem; }
+.actions { margin: 1.25rem 0; }
 form { margin: 1.5rem 0 0; }
 .pages { list-style: none; margin: 1rem 0; padding: 0; border: 1px solid var(--line);
   border-radius: 10px; background: var(--card); }
@@ -25,7 +31,7 @@ form { margin: 1.5rem 0 0; }
 .pages li:first-child { border-top: 0; }
 .pages label { display: block; font-weight: 600; }
 .pages .name { font-weight: 400; margin: .5rem 0 0 1.9rem; }
-.pages .why { margin: .25rem 0 0 1.9rem; }
+.pages p { margin: .25rem 0 0; }
 input[type=checkbox] { inline-size: 1.15rem; block-size: 1.15rem; margin: 0 .5rem 0 0;
   vertical-align: -.15rem; accent-color: var(--accent); }
 input[type=text] { display: block; inline-size: 100%; max-inline-size: 24rem; font: inherit;
@@ -40,40 +46,38 @@ button, .button { display: inline-block; font: inherit; font-weight: 600; border
   border-radius: 8px; padding: .8rem 1rem; margin: 1rem 0; background: var(--card); }
 .note p { margin: .2rem 0; }
 .bad { border-inline-start-color: #b3261e; }
+.pages .result { display: grid; grid-template-columns: 1.9rem 1fr; }
+.mark { font-weight: 700; color: #1a7f37; }
+.mark.no { color: #b3261e; }
+@media (prefers-color-scheme: dark) { .mark { color: #57c878; } .mark.no { color: #ff8a80; } }
 details { margin: 1.25rem 0; }
 summary { cursor: pointer; color: var(--accent); }
 """
 
 
-def choosing_page(login: LoginResource, *, form_token: str) -> HTMLResponse:
-    """Return the page on which a person chooses Pages and names their channels."""
-    connectable = any(each.connectable for each in login.pages)
-    own_words = _notices(login)
-    if not login.pages:
-        title = "No Page was granted"
-        lead = "<p>Facebook let us see none of your Pages, so there is nothing to connect yet.</p>"
-    elif login.channel_id is not None and not connectable:
-        title = "Access is renewed"
-        lead = "<p>The channels of the Pages below work with the new access.</p>"
-    else:
-        title = "Choose the Pages to connect"
-        lead = (
-            "<p>Each Page becomes a channel. Messages to it come in from then on, and answers are "
-            "sent in its name.</p>"
-        )
-    form = ""
+def choosing_page(login: LoginResource, *, owner: str, form_token: str) -> HTMLResponse:
+    """Return the page on which a person chooses Pages and names their channels.
+
+    `owner` is whom the Pages are connected for, as on the pages below.
+    """
+    title, lead = _what_now(login)
+    pages = ""
     if login.pages:
         boxes = "".join(_page_item(each) for each in login.pages)
-        submit = '<button type="submit">Connect</button>' if connectable else ""
-        form = (
+        pages = f'<ul class="pages">{boxes}</ul>'
+    if _is_connectable(login):
+        pages = (
             f'<form method="post" action="/oauth/facebook/logins/{login.id}/connect">'
             f'<input type="hidden" name="form_token" value="{escape(form_token)}">'
-            f'<ul class="pages">{boxes}</ul>{submit}</form>'
+            f'{pages}<button type="submit">Connect</button></form>{_IN_YOUR_HANDS}'
         )
-    return _page(title, f"{lead}{own_words}{form}{_why_missing(login)}")
+    body = f"<p>{escape(lead)}</p>{_notices(login)}{pages}{_why_missing(login)}"
+    return _page(title, body, owner=owner)
 
 
-def results_page(login: LoginResource, results: Sequence[PageResult]) -> HTMLResponse:
+def results_page(
+    login: LoginResource, results: Sequence[PageResult], *, owner: str
+) -> HTMLResponse:
     """Return the page that tells what became of the Pages that were chosen."""
     connected = sum(each.channel is not None for each in results)
     names = {each.page_id: each.name for each in login.pages}
@@ -85,23 +89,26 @@ def results_page(login: LoginResource, results: Sequence[PageResult]) -> HTMLRes
     else:
         title = "No Page was connected"
     back = (
-        f'<p><a class="button second" href="/oauth/facebook/logins/{login.id}/pages">'
-        "Choose other Pages</a></p>"
+        '<p class="actions"><a class="button second" '
+        f'href="/oauth/facebook/logins/{login.id}/pages">Choose other Pages</a></p>'
     )
+    more = back if _is_connectable(login) else ""
     close = "<p>You can close this window.</p>" if login.return_url is None else ""
-    return _page(title, f'<ul class="pages">{items}</ul>{close}{back}')
+    body = f'<ul class="pages">{items}</ul>{close}{more}'
+    return _page(title, body, owner=owner)
 
 
-def denied_page(login: LoginResource) -> HTMLResponse:
+def denied_page(login: LoginResource, *, owner: str) -> HTMLResponse:
     """Return the page for who declined."""
     return _page(
         "Nothing was connected",
         "<p>You did not let us use your Pages, so nothing has changed.</p>"
         f"{_again(login, 'Log in again')}",
+        owner=owner,
     )
 
 
-def failed_page(login: LoginResource, *, status: int) -> HTMLResponse:
+def failed_page(login: LoginResource, *, owner: str, status: int) -> HTMLResponse:
     """Return the page for a login that went wrong, with what to do about it."""
     error = login.error
     detail = error.detail if error else "Something went wrong."
@@ -110,6 +117,7 @@ def failed_page(login: LoginResource, *, status: int) -> HTMLResponse:
         "The login did not work",
         f'<div class="note bad"><p>{escape(detail)}</p><p>{escape(remedy)}</p></div>'
         f"{_again(login, 'Try again')}",
+        owner=owner,
         status=status,
     )
 
@@ -134,10 +142,39 @@ def returning(return_url: str, login_id: str) -> str:
     return f"{base}{joint}{urlencode({'login_id': login_id})}{hash_mark}{fragment}"
 
 
-def _page(title: str, body: str, *, status: int = 200) -> HTMLResponse:
+def _what_now(login: LoginResource) -> tuple[str, str]:
+    """Return the title of the page to choose on, and a sentence that says what it is about."""
+    if not login.pages:
+        return (
+            "No Page was granted",
+            "Facebook let us see none of your Pages, so there is nothing to connect yet.",
+        )
+    if _is_connectable(login):
+        return (
+            "Choose the Pages to connect",
+            "Each becomes a channel: messages to it come in, and answers are sent in its name.",
+        )
+    if login.missing_permissions:
+        return (
+            "Not everything was granted",
+            "Until what is named below is granted, none of these Pages can be connected.",
+        )
+    if login.channel_id is not None:
+        return "Access is renewed", "The channels of the Pages below work with the new access."
+    return "No further Page can be connected", "Each Page below says why."
+
+
+def _is_connectable(login: LoginResource) -> bool:
+    return any(each.connectable for each in login.pages)
+
+
+def _page(title: str, body: str, *, owner: str = "", status: int = 200) -> HTMLResponse:
+    eyebrow = ""
+    if owner:
+        eyebrow = f'<p class="eyebrow">Facebook Pages for <strong>{escape(owner)}</strong></p>'
     return page(
         title,
-        f"<h1>{escape(title)}</h1>{body}",
+        f"{eyebrow}<h1>{escape(title)}</h1>{body}",
         status=status,
         style=_FORM_STYLE,
         forms=True,
@@ -147,10 +184,7 @@ def _page(title: str, body: str, *, status: int = 200) -> HTMLResponse:
 def _page_item(each: GrantedPageResource) -> str:
     page_id, name = escape(each.page_id), escape(each.name)
     if not each.connectable:
-        return (
-            f'<li><label><input type="checkbox" disabled> {name}</label>'
-            f'<p class="why soft">{escape(each.reason or "")}</p></li>'
-        )
+        return f'<li><strong>{name}</strong><p class="soft">{escape(each.reason or "")}</p></li>'
     return (
         f'<li><label><input type="checkbox" name="page_id" value="{page_id}" checked> {name}'
         f'</label><label class="name">Name of the channel'
@@ -160,12 +194,16 @@ def _page_item(each: GrantedPageResource) -> str:
 
 def _result_item(each: PageResult, name: str) -> str:
     if each.channel is not None:
-        shown = f"{name}: connected as {each.channel.name}."
-        return f"<li>{escape(shown)}</li>"
+        return (
+            '<li class="result"><span class="mark" aria-hidden="true">✓</span>'
+            f"<div><strong>{escape(name)}</strong> is connected as {escape(each.channel.name)}."
+            "</div></li>"
+        )
     problem = each.problem or {}
     return (
-        f"<li>{escape(name)}: not connected."
-        f'<p class="soft">{escape(str(problem.get("detail", "")))}</p></li>'
+        '<li class="result"><span class="mark no" aria-hidden="true">✗</span>'
+        f"<div><strong>{escape(name)}</strong> is not connected."
+        f'<p class="soft">{escape(str(problem.get("detail", "")))}</p></div></li>'
     )
 
 
@@ -182,7 +220,7 @@ def _notices(login: LoginResource) -> str:
             f"not among the Pages that you granted now.</p><p>{escape(lost.remedy)}</p></div>"
         )
     if login.missing_permissions or login.lost:
-        notices += _again(login, "Ask again")
+        notices += _again(login, "Ask again", first=not _is_connectable(login))
     return notices
 
 
@@ -197,8 +235,9 @@ def _why_missing(login: LoginResource) -> str:
     )
 
 
-def _again(login: LoginResource, label: str) -> str:
+def _again(login: LoginResource, label: str, *, first: bool = False) -> str:
+    look = "button" if first else "button second"
     return (
-        f'<p><a class="button second" href="/oauth/facebook/logins/{login.id}?again=1">'
+        f'<p class="actions"><a class="{look}" href="/oauth/facebook/logins/{login.id}?again=1">'
         f"{escape(label)}</a></p>"
     )
