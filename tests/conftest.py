@@ -18,6 +18,7 @@ so many nodes, started once; without, tests that need such a cluster are skipped
 
 import asyncio
 import tempfile
+import zlib
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -38,6 +39,8 @@ _USES_POSTGRES = {"databases", "own_postgres"}
 _USES_KAFKA = {"kafka_bootstrap", "own_broker", "apache_kafka"}
 _USES_LOOPBACK = {"receiver"}
 
+_LONGEST_ID = 100
+_SHOWN = 40
 _JARS = Path(__file__).parents[1] / ".tools" / "kafka"
 
 _DATABASE_URL = pytest.StashKey[str | None]()
@@ -75,6 +78,14 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         served = any(item.get_closest_marker(mark) for mark in ("integration", "e2e"))
         if served or uses & _USES_LOOPBACK:
             item.add_marker(pytest.mark.allow_hosts(_LOOPBACK))
+
+
+def pytest_make_parametrize_id(val: object) -> str | None:
+    """Keep the names of tests short: each goes to all workers and into every report."""
+    if isinstance(val, bytes | str) and len(val) > _LONGEST_ID:
+        whole = val if isinstance(val, bytes) else val.encode(errors="surrogatepass")
+        return f"{val[:_SHOWN]!r}… {len(val)}, {zlib.crc32(whole):08x}"
+    return None
 
 
 @pytest.fixture(autouse=True)
