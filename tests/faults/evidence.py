@@ -92,16 +92,9 @@ async def take_evidence(
         base_url=deployment.sandbox_url, timeout=30, trust_env=False
     ) as sandbox:
         await journal.read(sandbox)
-    tables: dict[str, list[Row]] = {}
     connection = await asyncpg.connect(deployment.postgres_dsn)
     try:
-        async with connection.transaction(isolation="repeatable_read", readonly=True):
-            for name, query in _QUERIES.items():
-                tables[name] = [
-                    dict(row) for row in await connection.fetch(query, list(account_ids))
-                ]
-            for name, query in _QUERIES_OF_ALL.items():
-                tables[name] = [dict(row) for row in await connection.fetch(query)]
+        tables = await take_tables(connection, account_ids)
     finally:
         await connection.close()
     bootstrap = deployment.kafka_bootstrap_servers
@@ -111,6 +104,19 @@ async def take_evidence(
         published=[_published(record) for record in await read_topic(bootstrap, CONVERSATIONS)],
         tables=tables,
     )
+
+
+async def take_tables(
+    connection: asyncpg.Connection, account_ids: Iterable[str]
+) -> dict[str, list[Row]]:
+    """Read all tables about these accounts, as they stand at one moment."""
+    tables: dict[str, list[Row]] = {}
+    async with connection.transaction(isolation="repeatable_read", readonly=True):
+        for name, query in _QUERIES.items():
+            tables[name] = [dict(row) for row in await connection.fetch(query, list(account_ids))]
+        for name, query in _QUERIES_OF_ALL.items():
+            tables[name] = [dict(row) for row in await connection.fetch(query)]
+    return tables
 
 
 async def read_topic(bootstrap: str, topic: str) -> list[Any]:

@@ -144,7 +144,9 @@ def _of_routing() -> tuple[Plant, ...]:
 
 def _of_sender() -> tuple[Plant, ...]:
     from gateway.db.leases import ShardLeases  # noqa: PLC0415 - see `plants`
+    from gateway.meta.uploading import AttachmentUploads  # noqa: PLC0415 - see `plants`
     from gateway.sender.board import Board  # noqa: PLC0415 - see `plants`
+    from gateway.sender.media_desk import MediaDesk  # noqa: PLC0415 - see `plants`
     from gateway.sender.settling import Settlement  # noqa: PLC0415 - see `plants`
     from gateway.sender.worker import Sender  # noqa: PLC0415 - see `plants`
 
@@ -152,6 +154,8 @@ def _of_sender() -> tuple[Plant, ...]:
         _hooks(Sender, "sender"),
         _call(Settlement, "settle", after="settlement.before_commit"),
         _call(Board, "settled", before="settlement.after_commit"),
+        _call(MediaDesk, "prepare", before="media.before_prepare", after="media.prepared"),
+        _call(AttachmentUploads, "upload", before="media.before_upload", after="media.uploaded"),
         _call(Sender, "drain", before="sender.drain"),
         _call(ShardLeases, "release_all", before="leases.before_release"),
         _of_leases(),
@@ -164,6 +168,23 @@ def _of_leases() -> Plant:
     return _call(ShardLeases, "_execute", before="leases.before_renewal", after="leases.renewed")
 
 
+# What a send passes, in this order; one that is tried again passes them again.
+POINTS_OF_A_SEND: tuple[str, ...] = (
+    "sender.before_claim",
+    "sender.after_claim",
+    "sender.before_call",
+    "sender.after_call",
+    "sender.before_settle",
+    "settlement.before_commit",
+    "settlement.after_commit",
+)
+# What it passes before, where it carries a file that Meta does not have.
+POINTS_OF_A_FILE: tuple[str, ...] = (
+    "media.before_prepare",
+    "media.before_upload",
+    "media.uploaded",
+    "media.prepared",
+)
 # What traffic alone leads to.
 UNDER_TRAFFIC: dict[str, tuple[str, ...]] = {
     "api": (
@@ -186,17 +207,7 @@ UNDER_TRAFFIC: dict[str, tuple[str, ...]] = {
         "leases.before_renewal",
         "leases.renewed",
     ),
-    "sender": (
-        "sender.before_claim",
-        "sender.after_claim",
-        "sender.before_call",
-        "sender.after_call",
-        "sender.before_settle",
-        "settlement.before_commit",
-        "settlement.after_commit",
-        "leases.before_renewal",
-        "leases.renewed",
-    ),
+    "sender": (*POINTS_OF_A_SEND, "leases.before_renewal", "leases.renewed"),
 }
 # Those on the way in, and on the way out after a SIGTERM.
 STARTING: dict[str, tuple[str, ...]] = {"routing": ("inbound.claimed",)}
