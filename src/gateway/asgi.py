@@ -29,8 +29,6 @@ from gateway.api import (
     endpoint_actions,
     endpoints,
     events,
-    facebook_logins,
-    login_browser,
     media,
     media_content,
     messages,
@@ -42,6 +40,8 @@ from gateway.api import (
     thread_control,
 )
 from gateway.api.feed_watch import FeedWatch
+from gateway.api.logins import browser as login_browser
+from gateway.api.logins import routes as facebook_logins
 from gateway.api.parts import ApiParts
 from gateway.db.unit_of_work import Database
 from gateway.http.auth import Authenticator

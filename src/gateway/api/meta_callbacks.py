@@ -13,7 +13,7 @@ from urllib.parse import parse_qsl
 from fastapi import APIRouter, Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 
-from gateway.api.login_leaving import let_person_go
+from gateway.api.logins.leaving import let_person_go
 from gateway.api.parts import Parts
 from gateway.db.data_deletions import get_deletion, keep_deletion
 from gateway.db.meta_apps import get_app

@@ -7,8 +7,8 @@ from urllib.parse import urlencode, urlsplit
 
 from starlette.responses import HTMLResponse
 
-from gateway.api.login_connecting import PageResult
-from gateway.api.login_resources import GrantedPageResource, LoginResource
+from gateway.api.logins.connecting import PageResult
+from gateway.api.logins.resources import GrantedPageResource, LoginResource
 from gateway.http.pages import page
 
 _WHY_MISSING: Final = (

@@ -6,9 +6,9 @@ from pydantic import Field
 from gateway.api.channel_bodies import Address, SourceId
 from gateway.api.channel_resources import existing_channel
 from gateway.api.connecting import app_access
-from gateway.api.login_connecting import Choice, PageResults, connect_chosen
-from gateway.api.login_resources import LoginResource, login_resource
-from gateway.api.login_starting import start_login
+from gateway.api.logins.connecting import Choice, PageResults, connect_chosen
+from gateway.api.logins.resources import LoginResource, login_resource
+from gateway.api.logins.starting import start_login
 from gateway.api.parts import Parts
 from gateway.db.logins import Login, get_login
 from gateway.db.unit_of_work import UnitOfWork

@@ -16,7 +16,7 @@ from gateway.api.channel_bodies import (
     SourceId,
 )
 from gateway.api.channel_resources import shown
-from gateway.api.login_resources import granted_pages
+from gateway.api.logins.resources import granted_pages
 from gateway.api.new_channels import ask_for_new_source, check_new_channel, make_channel
 from gateway.api.parts import ApiParts
 from gateway.contracts.resources import Channel as ChannelResource

@@ -15,14 +15,14 @@ from pydantic import ValidationError
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from gateway.api.connecting import access_of
-from gateway.api.login_connecting import (
+from gateway.api.logins.connecting import (
     PageChoice,
     PageResult,
     connect_chosen,
     not_a_choice,
 )
-from gateway.api.login_grants import take_grant
-from gateway.api.login_pages import (
+from gateway.api.logins.grants import take_grant
+from gateway.api.logins.pages import (
     choosing_page,
     denied_page,
     failed_page,
@@ -30,8 +30,8 @@ from gateway.api.login_pages import (
     results_page,
     returning,
 )
-from gateway.api.login_resources import login_resource
-from gateway.api.login_starting import (
+from gateway.api.logins.resources import login_resource
+from gateway.api.logins.starting import (
     Nonce,
     bind_browser,
     form_token,
