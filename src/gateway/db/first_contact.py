@@ -64,7 +64,8 @@ class Stranger:
         return self.channel.id, self.source_contact_id
 
 
-# One by one: taken together, all contacts of a busy channel might be read to find a few.
+# One by one, which the limits see to: taken together, all contacts of a busy channel might be read
+# to find a few, and in a database that has not counted its rows yet, once for each of them.
 _FIND: Final = text(
     """
     SELECT c.channel_id, r.source_contact_id, c.id, c.name, c.blocked_at, c.heard_from,
@@ -77,9 +78,14 @@ _FIND: Final = text(
       WHERE account_id = h.account_id AND channel_id = h.id
         AND source_contact_id = r.source_contact_id
       LIMIT 1) AS f
-    JOIN contacts c ON c.account_id = h.account_id AND c.id = coalesce(f.merged_into, f.id)
-    JOIN conversations v ON v.account_id = c.account_id AND v.channel_id = c.channel_id
-      AND v.contact_id = c.id
+    CROSS JOIN LATERAL (
+      SELECT * FROM contacts
+      WHERE account_id = h.account_id AND id = coalesce(f.merged_into, f.id)
+      LIMIT 1) AS c
+    CROSS JOIN LATERAL (
+      SELECT id FROM conversations
+      WHERE account_id = c.account_id AND channel_id = c.channel_id AND contact_id = c.id
+      LIMIT 1) AS v
     """
 )
 # In the order of the index, so that two who meet the same strangers wait for one another in turn.
