@@ -131,7 +131,8 @@ async def test_whatever_the_peer_does_the_attempt_ends_in_time(subject, kind):
     subject.receiver.always(behaviour)
     started = time.monotonic()
     answer = await subject.send()
-    assert time.monotonic() - started < SECONDS + 0.5
+    # Without a limit of ours some would last for ever; a busy machine takes its time.
+    assert time.monotonic() - started < SECONDS + 3
     assert isinstance(answer.outcome, NO_ANSWER[subject.kind])
     if slow is not None:
         assert answer.slow is slow

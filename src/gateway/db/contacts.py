@@ -55,8 +55,14 @@ _ADDRESSEES: Final = text(
            coalesce(nullif(c.name, ''), nullif(concat_ws(' ', c.first_name, c.last_name), ''))
              AS name
     FROM conversations v
-    JOIN contacts o ON o.account_id = v.account_id AND o.id = v.contact_id
-    JOIN contacts c ON c.account_id = o.account_id AND c.id = coalesce(o.merged_into, o.id)
+    CROSS JOIN LATERAL (
+      SELECT coalesce(merged_into, id) AS id FROM contacts
+      WHERE account_id = v.account_id AND id = v.contact_id
+      LIMIT 1) AS o
+    CROSS JOIN LATERAL (
+      SELECT * FROM contacts
+      WHERE account_id = v.account_id AND id = o.id
+      LIMIT 1) AS c
     WHERE v.id = ANY(:ids)
     """
 )
