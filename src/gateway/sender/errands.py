@@ -250,19 +250,24 @@ class Errands:
             return "superseded"
 
     async def _write(self, work: UnitOfWork, duty: Duty, errand: Errand, result: Result) -> str:
+        # Flushed first: events that follow may lock their account, and whoever decides for an
+        # account offers errands while the account is locked.
         match result:
             case Done(effect):
                 await effect(work)
+                await work.flush()
                 _insist(await take_errand(work, errand))
                 return "done"
             case GoOn(due_at=due_at, data=data, effect=effect):
                 await effect(work)
+                await work.flush()
                 _insist(await put_off_errand(work, errand, until=due_at, data=data, attempt=0))
                 return "step"
             case Again() if await self._put_off(work, duty, errand, result):
                 return "again"
             case Again(reason) | Impossible(reason):
                 await duty.given_up(work, errand, reason)
+                await work.flush()
                 _insist(await take_errand(work, errand))
                 return "given_up"
 

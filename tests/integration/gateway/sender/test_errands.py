@@ -12,7 +12,8 @@ import pytest
 from sqlalchemy import text
 from tests.support.sending import Gate, Leases, Outbox
 
-from gateway.db.errands import Errand, NewErrand, clear_errand, set_errands
+from gateway.db.errands import Errand, NewErrand, clear_errand, offer_errands, set_errands
+from gateway.db.outbox import NewEvent
 from gateway.db.unit_of_work import UnitOfWork
 from gateway.domain.backoff import RetrySchedule
 from gateway.sender.duties import Again, Done, Duty, GoOn, Impossible, Result
@@ -155,6 +156,37 @@ async def test_an_errand_that_is_due_is_run_and_its_effect_is_written_once(scene
         answer.set_result(Done(rename))
         await scene.gone()
     assert await name(scene) == "A!"
+
+
+async def test_who_has_the_account_may_offer_an_errand_that_is_being_settled(scene: Scene) -> None:
+    """As routing does while it decides for an account; the settlement waits for the account."""
+    account_id = scene.outbox.account
+
+    async def tell(work: UnitOfWork) -> None:
+        work.announce(
+            NewEvent(type="gateway.test.v1", account_id=account_id, occurred_at=work.now, data={})
+        )
+
+    async with scene.process():
+        await scene.set()
+        errand, answer = await scene.outside.next()
+        async with scene.outbox.database.unit_of_work() as work:
+            await work.connection.execute(text("SELECT 1 FROM accounts FOR UPDATE"))
+            answer.set_result(Done(tell))
+            await scene.outbox.eventually(
+                "SELECT count(*) FROM pg_stat_activity"
+                " WHERE datname = current_database() AND wait_event_type = 'Lock'",
+                1,
+            )
+            again = NewErrand(
+                account_id=account_id, kind=KIND, subject_id=errand.subject_id, due_at=work.now
+            )
+            # Sooner than the database looks for deadlocks.
+            await work.connection.execute(text("SET LOCAL lock_timeout = '300ms'"))
+            await offer_errands(work, [again])
+        await scene.gone()
+    assert scene.outside.attempts == [errand]
+    assert await scene.outbox.value("SELECT count(*) FROM events") == 1
 
 
 async def test_what_is_due_later_and_what_is_taken_back_is_not_run(scene: Scene) -> None:
