@@ -75,7 +75,11 @@ async def test_healthy_targets_are_served_while_others_hang(outbox, receiver, re
             for _ in range(3):
                 await outbox.announce(kind="bad.v1")
             # All slots are taken by whom nobody knew yet; that lasts for one call's budget.
-            await hanging.wait_for(40)
+            await outbox.eventually(
+                "SELECT count(*) >= 40 FROM deliveries d JOIN events e ON e.id = d.event_id"
+                " WHERE e.type = 'bad.v1' AND d.attempt > 0",
+                wanted=True,
+            )
             assert await _rounds(outbox, 5) < 4 * alone + 4
             # Once all are known, those that hang have a quarter of the slots.
             await outbox.eventually(
