@@ -30,6 +30,17 @@ def page_access(keyring: KeyRing, channel: Channel, app: MetaApp) -> PageAccess:
     )
 
 
+async def find_page_access(work: UnitOfWork, channel: Channel) -> PageAccess | None:
+    """Return the access to a channel's Page; None where there is none that can be used."""
+    app = await get_app(work.connection, channel.meta_app_id or "")
+    if app is None:
+        return None
+    try:
+        return page_access(work.keyring, channel, app)
+    except UndecryptableError:
+        return None
+
+
 def wanted_of(channel: Channel, token: SecretStr) -> Wanted:
     """Return what a Meta channel needs of its Page, with a token that it has or may get."""
     return Wanted(
@@ -41,14 +52,10 @@ def wanted_of(channel: Channel, token: SecretStr) -> Wanted:
 
 async def probe_access(work: UnitOfWork, channel: Channel) -> tuple[AppAccess, Wanted] | None:
     """Return what probing a channel needs; None where it has no usable token, or lives no more."""
-    app = await get_app(work.connection, channel.meta_app_id or "")
-    if app is None or channel.page_access_token is None or not channel.holds_source:
-        return None
-    try:
-        access = page_access(work.keyring, channel, app)
-    except UndecryptableError:
+    access = await find_page_access(work, channel) if channel.holds_source else None
+    if access is None or channel.meta_app_id is None:
         return None
     return (
-        AppAccess(app_id=app.app_id, secret=access.app_secret, version=access.version),
+        AppAccess(app_id=channel.meta_app_id, secret=access.app_secret, version=access.version),
         wanted_of(channel, access.token),
     )

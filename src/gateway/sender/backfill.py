@@ -18,16 +18,14 @@ from gateway.contracts.topics import INBOUND
 from gateway.db.backfills import find_known_mids, park_missed
 from gateway.db.channels import Channel, get_channel
 from gateway.db.errands import Errand
-from gateway.db.meta_apps import get_app
-from gateway.db.secrets import UndecryptableError
 from gateway.db.topics import RecordedPartitions
 from gateway.db.unit_of_work import Database, UnitOfWork
 from gateway.domain.backoff import RetrySchedule
 from gateway.domain.channel import ChannelStatus
 from gateway.errors import UpstreamFailedError
 from gateway.messaging.backfill import SINCE, can_be_backfilled
-from gateway.messaging.page_access import page_access
-from gateway.meta.graph import GraphClient, PageAccess
+from gateway.messaging.page_access import find_page_access
+from gateway.meta.graph import GraphClient
 from gateway.meta.history import HistoryPage, Source, missed_events
 from gateway.sender.duties import Again, Done, Duty, GoOn, Impossible, Result
 
@@ -69,7 +67,7 @@ class Backfill:
         """Fetch the next page of a channel's threads."""
         async with self._database.unit_of_work() as work:
             channel = await get_channel(work.connection, errand.account_id, errand.subject_id)
-            access = None if channel is None else await _access(work, channel)
+            access = None if channel is None else await find_page_access(work, channel)
         if channel is None or access is None:
             return Impossible("no-access")
         if channel.status in _CLOSED or not channel.holds_source or not can_be_backfilled(channel):
@@ -123,16 +121,6 @@ def _events(
         for thread in page.threads
         for mid, event in missed_events(thread, source, since=since, now=now)
     }
-
-
-async def _access(work: UnitOfWork, channel: Channel) -> PageAccess | None:
-    app = await get_app(work.connection, channel.meta_app_id or "")
-    if app is None:
-        return None
-    try:
-        return page_access(work.keyring, channel, app)
-    except UndecryptableError:
-        return None
 
 
 async def _give_up(_work: UnitOfWork, errand: Errand, reason: str) -> None:

@@ -10,14 +10,12 @@ from prometheus_client import Counter
 from gateway.db.channels import Channel, get_channel
 from gateway.db.contacts import get_contact
 from gateway.db.errands import Errand
-from gateway.db.meta_apps import get_app
-from gateway.db.secrets import UndecryptableError
 from gateway.db.unit_of_work import Database, UnitOfWork
 from gateway.domain.backoff import RetrySchedule
 from gateway.domain.channel import ChannelStatus
 from gateway.errors import UpstreamFailedError
 from gateway.messaging.contact_profiles import take_profile
-from gateway.messaging.page_access import page_access
+from gateway.messaging.page_access import find_page_access
 from gateway.meta.graph import PageAccess
 from gateway.meta.profiles import Profiles, ProfilesForbiddenError
 from gateway.sender.duties import Again, Done, Duty, Result
@@ -94,11 +92,7 @@ class ContactProfiles:
 async def _access(work: UnitOfWork, channel: Channel) -> PageAccess | None:
     if not channel.holds_source or channel.status is ChannelStatus.DISCONNECTED:
         return None
-    app = await get_app(work.connection, channel.meta_app_id or "")
-    try:
-        return None if app is None else page_access(work.keyring, channel, app)
-    except UndecryptableError:
-        return None
+    return await find_page_access(work, channel)
 
 
 async def _give_up(_work: UnitOfWork, _errand: Errand, _reason: str) -> None:

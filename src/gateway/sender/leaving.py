@@ -7,13 +7,11 @@ from typing import Final
 from gateway.db.channel_writes import find_sharing_page, forget_kept_token
 from gateway.db.channels import Channel, get_channel
 from gateway.db.errands import Errand
-from gateway.db.meta_apps import get_app
-from gateway.db.secrets import UndecryptableError
 from gateway.db.unit_of_work import Database, UnitOfWork
 from gateway.domain.backoff import RetrySchedule
 from gateway.errors import UpstreamFailedError
 from gateway.messaging.leaving import note_leaving
-from gateway.messaging.page_access import page_access
+from gateway.messaging.page_access import find_page_access
 from gateway.messaging.probing import probe_soon
 from gateway.meta.graph import PageAccess
 from gateway.meta.page_findings import PageRefusedError
@@ -58,7 +56,7 @@ class PageLeaving:
             channel = await get_channel(work.connection, errand.account_id, errand.subject_id)
             if channel is None:
                 return Done()
-            access = await _access(work, channel)
+            access = await find_page_access(work, channel)
             held = bool(await find_sharing_page(work.connection, channel))
         if errand.data.get(_LEFT):
             return Done(partial(_look_after_others, channel))
@@ -98,13 +96,3 @@ async def _look_after_others(channel: Channel, work: UnitOfWork) -> None:
     await _forget_token(channel, work)
     for each in await find_sharing_page(work.connection, channel):
         await probe_soon(work, each)
-
-
-async def _access(work: UnitOfWork, channel: Channel) -> PageAccess | None:
-    app = await get_app(work.connection, channel.meta_app_id or "")
-    if app is None:
-        return None
-    try:
-        return page_access(work.keyring, channel, app)
-    except UndecryptableError:
-        return None
