@@ -49,11 +49,10 @@ class Addressee:
     blocked: bool
 
 
-_ADDRESSEES: Final = text(
-    """
-    SELECT v.id, c.blocked_at IS NOT NULL AS blocked,
-           coalesce(nullif(c.name, ''), nullif(concat_ws(' ', c.first_name, c.last_name), ''))
-             AS name
+# The contacts `c` of conversations `v`, each the one that it turned out to be. One by one, which
+# the limits see to: joined, a database that has not counted its rows reads all of an account for
+# each.
+OF_CONVERSATIONS: Final = """
     FROM conversations v
     CROSS JOIN LATERAL (
       SELECT coalesce(merged_into, id) AS id FROM contacts
@@ -65,6 +64,13 @@ _ADDRESSEES: Final = text(
       LIMIT 1) AS c
     WHERE v.id = ANY(:ids)
     """
+_ADDRESSEES: Final = text(
+    """
+    SELECT v.id, c.blocked_at IS NOT NULL AS blocked,
+           coalesce(nullif(c.name, ''), nullif(concat_ws(' ', c.first_name, c.last_name), ''))
+             AS name
+    """
+    + OF_CONVERSATIONS
 )
 _SELECT: Final = select(*(contacts.c[field.name] for field in fields(Contact)))
 

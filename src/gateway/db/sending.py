@@ -9,6 +9,7 @@ from sqlalchemy import select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.db.arrays import among
+from gateway.db.contacts import OF_CONVERSATIONS
 from gateway.db.endpoints import Endpoint
 from gateway.db.meta_apps import MetaApp
 from gateway.db.tables import endpoints, meta_apps
@@ -42,19 +43,8 @@ class PublicEvent:
 _EVENT_COLUMNS: Final = ", ".join(f"e.{field.name}" for field in fields(PublicEvent))
 
 _RECIPIENTS: Final = text(
-    """
-    SELECT v.id AS conversation_id, c.id AS contact_id, c.source_contact_id, c.name
-    FROM conversations v
-    CROSS JOIN LATERAL (
-      SELECT coalesce(merged_into, id) AS id FROM contacts
-      WHERE account_id = v.account_id AND id = v.contact_id
-      LIMIT 1) AS o
-    CROSS JOIN LATERAL (
-      SELECT * FROM contacts
-      WHERE account_id = v.account_id AND id = o.id
-      LIMIT 1) AS c
-    WHERE v.id = ANY(:ids)
-    """
+    "SELECT v.id AS conversation_id, c.id AS contact_id, c.source_contact_id, c.name"
+    + OF_CONVERSATIONS
 )
 _MIDS: Final = text(
     "SELECT id, source_message_id FROM messages "

@@ -3,13 +3,14 @@
 from datetime import timedelta
 from typing import Final
 
-from sqlalchemy import func, select
+from sqlalchemy import select
 
 from gateway.db.channels import Channel
 from gateway.db.messages import Message
 from gateway.db.meta_apps import get_app
 from gateway.db.secrets import UndecryptableError
-from gateway.db.tables import contacts, conversations, messages
+from gateway.db.sending import find_recipients
+from gateway.db.tables import messages
 from gateway.db.unit_of_work import Database
 from gateway.domain.channel import ChannelKind
 from gateway.domain.message import Direction
@@ -54,25 +55,8 @@ async def _facts(
 ) -> tuple[PageAccess, str, set[str]]:
     async with database.unit_of_work() as work:
         app = await get_app(work.connection, channel.meta_app_id or "")
-        own = contacts.alias("own")
-        contact = (
-            select(contacts.c.source_contact_id)
-            .join(
-                own,
-                (own.c.account_id == contacts.c.account_id)
-                & (func.coalesce(own.c.merged_into, own.c.id) == contacts.c.id),
-            )
-            .join(
-                conversations,
-                (conversations.c.account_id == own.c.account_id)
-                & (conversations.c.contact_id == own.c.id),
-            )
-        )
-        of_message = (
-            conversations.c.account_id == message.account_id,
-            conversations.c.id == message.conversation_id,
-        )
-        contact_id = (await work.connection.execute(contact.where(*of_message))).scalar_one()
+        recipients = await find_recipients(work.connection, [message.conversation_id])
+        contact_id = recipients[message.conversation_id].source_contact_id
         known = (
             select(messages.c.source_message_id)
             .where(
