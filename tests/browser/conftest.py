@@ -11,6 +11,7 @@ from tests.browser.person import SECONDS
 
 # The fixtures of the end-to-end tests, for the gateway behind the browser.
 from tests.e2e.conftest import dev_directory, gateway, running
+from tests.support.apart import set_apart
 
 __all__ = ["dev_directory", "gateway", "running"]
 
@@ -28,17 +29,8 @@ _ARGUMENTS = (
 # Before the rules for all tests, which look at these marks.
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    ours = [item for item in items if Path(__file__).parent in item.path.parents]
-    for item in ours:
-        item.add_marker(pytest.mark.browser)
-        item.add_marker(pytest.mark.e2e)
-        item.add_marker(pytest.mark.timeout(180))
-        item.add_marker(pytest.mark.allow_hosts(["127.0.0.1", "::1", "localhost"]))
-        item.add_marker(pytest.mark.xdist_group("browser"))
     # They need a browser, which is brought for who asks for them.
-    if "browser" not in config.option.markexpr:
-        config.hook.pytest_deselected(items=ours)
-        items[:] = [item for item in items if item not in ours]
+    set_apart(config, items, Path(__file__).parent, "browser", seconds=180)
 
 
 @pytest.fixture

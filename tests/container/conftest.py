@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from scripts.image.build import Image
 from scripts.rehearse_image import ROOT, rehearse
+from tests.support.apart import set_apart
 
 _TOOLS = ("unshare", "nsenter", "mount", "chroot", "sh")
 
@@ -15,17 +16,8 @@ _TOOLS = ("unshare", "nsenter", "mount", "chroot", "sh")
 # Before the rules for all tests, which look at these marks.
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    ours = [item for item in items if Path(__file__).parent in item.path.parents]
-    for item in ours:
-        item.add_marker(pytest.mark.container)
-        item.add_marker(pytest.mark.e2e)
-        item.add_marker(pytest.mark.timeout(900))
-        item.add_marker(pytest.mark.allow_hosts(["127.0.0.1", "::1", "localhost"]))
-        item.add_marker(pytest.mark.xdist_group("container"))
     # They bring a Debian and build an image, which takes a minute: only for who asks for them.
-    if "container" not in config.option.markexpr:
-        config.hook.pytest_deselected(items=ours)
-        items[:] = [item for item in items if item not in ours]
+    set_apart(config, items, Path(__file__).parent, "container", seconds=900)
 
 
 @pytest.fixture(scope="session")

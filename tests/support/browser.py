@@ -6,6 +6,7 @@ from typing import Any, Final
 from urllib.parse import parse_qs, urlsplit
 
 import httpx
+from tests.support.api import META_APP, Api, Caller
 
 SCOPES: Final = (
     "pages_messaging",
@@ -82,3 +83,18 @@ class Browser:
             name, _, value = line.partition(";")[0].partition("=")
             self.cookies[name] = value
         return answer
+
+
+async def connected_by_login(api: Api, caller: Caller, person: str, page_id: str) -> str:
+    """Let a person who manages a new Page log in and grant it; connect it, return its channel."""
+    await api.page(page_id, name="Acme")
+    await api.sandbox.post(
+        "/control/people", json={"user_id": person, "name": "Robin", "pages": {page_id: []}}
+    )
+    login = (await caller.post("/v1/facebook/logins", {"meta_app_id": META_APP})).json()
+    await Browser(api.client, api.sandbox).log_in(login["url"], person, pages=(page_id,))
+    made = await caller.post(
+        f"/v1/facebook/logins/{login['id']}/connect", {"pages": [{"page_id": page_id}]}
+    )
+    (result,) = made.json()["data"]
+    return str(result["channel"]["id"])

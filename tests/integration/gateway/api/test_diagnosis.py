@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 from tests.support import misbehave
 from tests.support.api import META_APP, pointers, problem
-from tests.support.browser import SCOPES, Browser
+from tests.support.browser import SCOPES, connected_by_login
 from tests.support.talk import set_state, wrote
 
 from gateway.contracts.moments import rfc3339
@@ -68,17 +68,8 @@ class Clinic:
 async def clinic(api):
     await api.meta_app()
     acme = await api.account()
-    await api.page(PAGE, name="Acme")
-    await api.sandbox.post(
-        "/control/people", json={"user_id": PERSON, "name": "Robin", "pages": {PAGE: []}}
-    )
-    login = (await acme.post("/v1/facebook/logins", {"meta_app_id": META_APP})).json()
-    await Browser(api.client, api.sandbox).log_in(login["url"], PERSON, pages=(PAGE,))
-    made = await acme.post(
-        f"/v1/facebook/logins/{login['id']}/connect", {"pages": [{"page_id": PAGE}]}
-    )
-    (result,) = made.json()["data"]
-    return Clinic(api, acme, result["channel"]["id"])
+    channel_id = await connected_by_login(api, acme, PERSON, PAGE)
+    return Clinic(api, acme, channel_id)
 
 
 async def test_a_channel_that_works_has_nothing_to_mend(clinic):

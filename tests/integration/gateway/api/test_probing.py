@@ -4,8 +4,7 @@ from datetime import timedelta
 
 import pytest
 from tests.support import misbehave
-from tests.support.api import META_APP
-from tests.support.browser import SCOPES, Browser
+from tests.support.browser import SCOPES, Browser, connected_by_login
 
 from gateway.clock import SystemClock
 from gateway.db.errands import Errand
@@ -79,17 +78,8 @@ class Keeper:
 async def keeper(api, egress):
     await api.meta_app()
     acme = await api.account()
-    await api.page(PAGE, name="Acme")
-    await api.sandbox.post(
-        "/control/people", json={"user_id": PERSON, "name": "Robin", "pages": {PAGE: []}}
-    )
-    login = (await acme.post("/v1/facebook/logins", {"meta_app_id": META_APP})).json()
-    await Browser(api.client, api.sandbox).log_in(login["url"], PERSON, pages=(PAGE,))
-    made = await acme.post(
-        f"/v1/facebook/logins/{login['id']}/connect", {"pages": [{"page_id": PAGE}]}
-    )
-    (result,) = made.json()["data"]
-    return Keeper(api, acme, result["channel"]["id"], egress)
+    channel_id = await connected_by_login(api, acme, PERSON, PAGE)
+    return Keeper(api, acme, channel_id, egress)
 
 
 @pytest.mark.parametrize(
