@@ -177,10 +177,11 @@ def calls_of(peers, message):
 
 async def all_are_uncertain(outbox, messages):
     """Return once they are; the clock goes on meanwhile, since targets that fail are paced."""
-    async with asyncio.timeout(2 * ROUNDS * BUDGET.total_seconds()):
-        while set((await statuses(outbox, messages)).values()) != {"uncertain"}:
-            outbox.advance(timedelta(seconds=1))
-            await asyncio.sleep(0.1)
+    many = "SELECT count(*) FROM messages WHERE id = ANY(:ids) AND status = 'uncertain'"
+    while (found := await outbox.value(many, ids=messages)) < len(messages):
+        outbox.advance(timedelta(seconds=1))
+        more = many.replace("count(*)", f"count(*) > {found}")
+        await outbox.eventually(more, wanted=True, ids=messages)
 
 
 async def test_whatever_peers_do_others_are_served_and_every_outcome_is_what_it_is(outbox, peers):
