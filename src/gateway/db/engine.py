@@ -5,6 +5,7 @@ from typing import Final
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from gateway.db.pings import ask_before_use
+from gateway.db.session_limits import LIMITS, limit_transactions
 
 _STATEMENT_SECONDS: Final = 5
 _POOL_SECONDS: Final = 2
@@ -25,8 +26,9 @@ def create_engine(
     """Return a pool whose every wait has an end.
 
     A connection that the server dropped, or that leads nowhere any more, is replaced before it is
-    used. Statements end after five seconds; a checkout that finds no connection within two raises
-    `sqlalchemy.exc.TimeoutError`. `plan_cache_mode` is PostgreSQL's setting of that name.
+    used. Statements end after five seconds, transactions after fifteen; a checkout that finds no
+    connection within two raises `sqlalchemy.exc.TimeoutError`. `plan_cache_mode` is PostgreSQL's
+    setting of that name.
     """
     engine = create_async_engine(
         database_url,
@@ -41,12 +43,11 @@ def create_engine(
             "server_settings": {
                 "application_name": application_name,
                 "timezone": "UTC",
-                # A long transaction anywhere holds everybody back.
-                "idle_in_transaction_session_timeout": "10000",
-                "lock_timeout": "4000",
                 "plan_cache_mode": plan_cache_mode,
+                **LIMITS,
             },
         },
     )
+    limit_transactions(engine)
     ask_before_use(engine)
     return engine

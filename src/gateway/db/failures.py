@@ -8,9 +8,9 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 # Connection, resources, operator's intervention, lock not available, the server's own disk.
 _TRANSIENT_CLASSES: Final = ("08", "53", "57", "55", "58")
-# Serialisation, deadlock, a session that idled in its transaction, and a server that only reads:
-# while a failover lasts, the address may lead to a standby.
-_TRANSIENT_STATES: Final = frozenset({"40001", "40P01", "25P03", "25006"})
+# Serialisation, deadlock, a transaction that idled or lasted too long, and a server that only
+# reads: while a failover lasts, the address may lead to a standby.
+_TRANSIENT_STATES: Final = frozenset({"40001", "40P01", "25P03", "25P04", "25006"})
 
 # What asyncpg raises where a connection is, or is about to be, lost. A session that the server has
 # ended may still look alive for a moment; a statement in that moment is an internal error to it.

@@ -13,6 +13,7 @@ import asyncpg
 import structlog
 
 from gateway.db.failures import LOST
+from gateway.db.session_limits import KEEP_ALIVES
 
 _GATHER_SECONDS: Final = 0.02
 _RECONNECT_SECONDS: Final = 1.0
@@ -61,7 +62,10 @@ class Wakeups:
 
     async def _connected(self) -> None:
         connection = await asyncpg.connect(
-            self._dsn, timeout=_ANSWER_SECONDS, command_timeout=_ANSWER_SECONDS
+            self._dsn,
+            timeout=_ANSWER_SECONDS,
+            command_timeout=_ANSWER_SECONDS,
+            server_settings=KEEP_ALIVES,
         )
         lost = asyncio.Event()
 

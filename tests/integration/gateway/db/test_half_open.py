@@ -9,7 +9,7 @@ from sqlalchemy import text
 from sqlalchemy.engine import make_url
 from tests.support.detour import Detour
 
-from gateway.db import pings, wakeups
+from gateway.db import pings, session_limits, wakeups
 from gateway.db.engine import create_engine
 from gateway.db.wakeups import Wakeups
 
@@ -99,6 +99,26 @@ async def test_a_session_that_the_server_ended_is_replaced_before_its_end_is_not
         await end(elsewhere, first)
         assert await backend(engine) != first
         detour.tells_of_ends = True
+
+
+async def test_a_lost_transaction_lets_go_whatever_it_was_in_the_middle_of(
+    detour, database_url, monkeypatch
+):
+    monkeypatch.setattr(session_limits, "_WHOLE", 1_000)
+    update = text("UPDATE contended SET number = number + 1")
+    async with pool(await by(detour, database_url)) as engine, pool(database_url) as elsewhere:
+        async with elsewhere.begin() as connection:
+            await connection.execute(text("CREATE TABLE contended AS SELECT 1 AS number"))
+        lost = await engine.connect()
+        await lost.execute(update)
+        raw = await lost.get_raw_connection()
+        # Prepared and not executed yet: the server takes the session for active.
+        await raw.driver_connection.prepare("SELECT 1 WHERE $1::int > 0")
+        await detour.forget_all()
+        async with elsewhere.begin() as connection:
+            assert (await connection.execute(update)).rowcount == 1
+        await lost.invalidate()
+        await lost.close()
 
 
 async def test_wake_ups_go_on_when_the_server_ended_their_session(
