@@ -1,7 +1,6 @@
 """What the tests of faults share: a stage with two processes of each role, and one of routers."""
 
 import asyncio
-import shutil
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -11,13 +10,12 @@ from tests.e2e.stack import Gateway
 from tests.faults.roles import Stage
 from tests.support.loop_thread import LoopThread
 
-# What the roles said last, for who wants to know why something failed.
-_KEPT = Path(__file__).parents[2] / "build" / "stage-logs"
 
-
-# Before the rules for all tests, which look at these marks.
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+# Outermost: the marks before the rules for all tests look at them, the order after any shuffling.
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_collection_modifyitems(
+    config: pytest.Config, items: list[pytest.Item]
+) -> Iterator[None]:
     for item in items:
         if Path(__file__).parent in item.path.parents:
             item.add_marker(pytest.mark.e2e)
@@ -27,6 +25,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.allow_hosts(["127.0.0.1", "::1", "localhost"]))
             # They share what they start, so one worker runs them all.
             item.add_marker(pytest.mark.xdist_group("faults"))
+    yield
+    if "quick" not in config.option.markexpr:
+        items.sort(key=_leaves_running)
+
+
+def _leaves_running(item: pytest.Item) -> int:
+    """Return how much of what others start runs on after a test: roles cost a core's tenth idle."""
+    fixtures = getattr(item, "fixturenames", ())
+    return 2 * ("running" in fixtures) + ("stage" in fixtures)
 
 
 @pytest.fixture(scope="session")
@@ -39,8 +46,6 @@ def stage(loop_thread: LoopThread) -> Iterator[Stage]:
             yield stage
         finally:
             stage.stop()
-            shutil.rmtree(_KEPT, ignore_errors=True)
-            shutil.copytree(stage.directory / "logs", _KEPT)
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ can be killed and kept away, frozen, made to die at a point, given a wrong clock
 import asyncio
 import itertools
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -34,6 +35,7 @@ from gateway.embedded.ports import free_port
 
 ROLES: Final = ("api", "routing", "sender")
 _ROOT: Final = Path(__file__).parents[2]
+_KEPT: Final = _ROOT / "build" / "stage-logs"
 _LEASH: Final = Path(gateway.embedded.__file__).with_name("leash.py")
 _MORTAL: Final = Path(__file__).with_name("mortal.py")
 _BACKLOG: Final = 2048
@@ -243,7 +245,7 @@ class Stage:
         self.describe()
 
     def stop(self) -> None:
-        """End everything."""
+        """End everything; what the processes said is kept in `build/stage-logs`."""
         running = [kept for kept in self.processes.values() if kept.running]
         for kept in running:
             # A frozen one does not hear.
@@ -257,6 +259,9 @@ class Stage:
             self.servers.run(self.broker.stop())
         if hasattr(self, "postgres"):
             self.servers.run(self.postgres.stop())
+        place = _KEPT / self.directory.name.rpartition("-")[0]
+        shutil.rmtree(place, ignore_errors=True)
+        shutil.copytree(self.directory / "logs", place)
 
     @asynccontextmanager
     async def gateway(self) -> AsyncIterator[Gateway]:
