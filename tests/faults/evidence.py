@@ -5,6 +5,7 @@ Plain values, so that a history can be altered by hand and checked again.
 
 import json
 from collections.abc import Iterable
+from collections.abc import Set as AbstractSet
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Self
@@ -52,6 +53,9 @@ _QUERIES_OF_ALL = {
     "partitions": "SELECT partition, next_offset FROM partition_owners",
 }
 
+# Where an event of the inbound topic can have ended.
+_ACCOUNTED = ("inbox", "parked", "dead_letters")
+
 
 @dataclass
 class Evidence:
@@ -86,24 +90,43 @@ class Evidence:
 async def take_evidence(
     deployment: Deployment, account_ids: Iterable[str], journal: Journal | None = None
 ) -> Evidence:
-    """Read everything about these accounts."""
+    """Read everything about these accounts.
+
+    A timer may run out at any moment: of what was written since the tables were read, only that is
+    told which they know of.
+    """
     journal = Journal([]) if journal is None else journal
     async with httpx.AsyncClient(
         base_url=deployment.sandbox_url, timeout=30, trust_env=False
     ) as sandbox:
         await journal.read(sandbox)
+    bootstrap = deployment.kafka_bootstrap_servers
+    async with AIOKafkaConsumer(bootstrap_servers=bootstrap, enable_auto_commit=False) as consumer:
+        ends = {topic: await end_offsets(consumer, topic) for topic in (INBOUND, CONVERSATIONS)}
     connection = await asyncpg.connect(deployment.postgres_dsn)
     try:
         tables = await take_tables(connection, account_ids)
     finally:
         await connection.close()
-    bootstrap = deployment.kafka_bootstrap_servers
+    inbound = [_inbound(record) for record in await read_topic(bootstrap, INBOUND)]
+    published = [_published(record) for record in await read_topic(bootstrap, CONVERSATIONS)]
+    effects = {row["event_id"] for name in _ACCOUNTED for row in tables[name]}
     return Evidence(
         journal=journal,
-        inbound=[_inbound(record) for record in await read_topic(bootstrap, INBOUND)],
-        published=[_published(record) for record in await read_topic(bootstrap, CONVERSATIONS)],
+        inbound=_since_known(inbound, ends[INBOUND], effects),
+        published=_since_known(
+            published, ends[CONVERSATIONS], {row["id"] for row in tables["events"]}
+        ),
         tables=tables,
     )
+
+
+def _since_known(records: list[Row], ends: dict[int, int], known: AbstractSet[str]) -> list[Row]:
+    return [
+        record
+        for record in records
+        if record["offset"] < ends.get(record["partition"], 0) or record["id"] in known
+    ]
 
 
 async def take_tables(

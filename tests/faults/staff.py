@@ -70,12 +70,12 @@ class Staff:
                 group.create_task(_repeat(what, over))
 
     async def finish(self) -> None:
-        """Come back, end what runs, and return when nobody waits any more."""
+        """Come back, take what is offered, end what runs; return when nobody waits any more."""
         await self._at_once(partial(self._show, agent, "active") for agent in self.agents)
         async with asyncio.timeout(6 * WAITING_SECONDS):
             while await self._list("offered") or await self._list("open"):
-                ongoing = await self._list("ongoing")
-                await self._close(ongoing)
+                await self._answer_offers()
+                await self._close(await self._list("ongoing"))
                 await asyncio.sleep(_PAUSE_SECONDS)
 
     async def _answer_offers(self) -> None:
