@@ -20,7 +20,7 @@ from gateway.broker.records import NewRecord
 from gateway.contracts.envelope import Attributes, to_headers
 from gateway.contracts.topics import CONVERSATIONS, DEAD_LETTERS
 from gateway.db.dead_letters import headers_from_json
-from gateway.db.failures import is_transient
+from gateway.db.failures import is_transient, name_of
 from gateway.db.leases import ShardLeases
 from gateway.db.publishing import (
     ReturningLetter,
@@ -105,7 +105,7 @@ class Relay:
             except Exception as error:
                 if not isinstance(error, NotDurableError) and not is_transient(error):
                     raise
-                log.warning("relay.waits", error=type(error).__name__)
+                log.warning("relay.waits", error=name_of(error))
                 await asyncio.sleep(_PAUSE_SECONDS)
                 # Nobody is woken again for what was not published.
                 sweep_at = time()

@@ -10,7 +10,7 @@ from typing import Final
 import structlog
 from prometheus_client import Counter
 
-from gateway.db.failures import is_transient
+from gateway.db.failures import is_transient, name_of
 from gateway.db.reruns import Rerun, get_rerun, save_rerun, take_due_rerun
 from gateway.db.unit_of_work import Database
 from gateway.messaging.reruns import do_part
@@ -40,7 +40,7 @@ class Reruns:
             except Exception as error:
                 if not is_transient(error):
                     raise
-                log.warning("reruns.wait", error=type(error).__name__)
+                log.warning("reruns.wait", error=name_of(error))
             await asyncio.sleep(_SWEEP_SECONDS)
 
     async def run_due(self) -> int:

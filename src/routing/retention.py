@@ -9,7 +9,7 @@ import structlog
 from prometheus_client import Counter
 from sqlalchemy import text
 
-from gateway.db.failures import is_transient
+from gateway.db.failures import is_transient, name_of
 from gateway.db.media import take_old_media
 from gateway.db.retention import (
     delete_old_letters,
@@ -71,7 +71,7 @@ class Retention:
             except Exception as error:
                 if not is_transient(error):
                     raise
-                log.warning("retention.waits", error=type(error).__name__)
+                log.warning("retention.waits", error=name_of(error))
             await asyncio.sleep(_EVERY_SECONDS)
 
     async def sweep(self) -> None:

@@ -19,7 +19,7 @@ from prometheus_client import Counter, Histogram
 
 from gateway.contracts.moments import rfc3339
 from gateway.db.dead_letters import SetAside, set_aside
-from gateway.db.failures import is_transient
+from gateway.db.failures import is_transient, name_of
 from gateway.db.timers import Timer, find_due, put_off, take_timer
 from gateway.db.unit_of_work import Database
 from gateway.db.wakeups import Wakeups
@@ -115,7 +115,7 @@ class TimerWorker:
                 except Exception as error:
                     if not is_transient(error):
                         raise
-                    log.warning("timers.not_read", error=type(error).__name__)
+                    log.warning("timers.not_read", error=name_of(error))
                 await asyncio.sleep(_BETWEEN_LOOKS)
                 await self._pause(wait - _BETWEEN_LOOKS)
 
@@ -205,7 +205,7 @@ class TimerWorker:
                 for timer, _ in due:
                     await self._at("before_commit", timer)
         except Exception as error:  # noqa: BLE001 - alone, they show which of them it was
-            log.warning("timers.failed_together", timers=len(due), error=type(error).__name__)
+            log.warning("timers.failed_together", timers=len(due), error=name_of(error))
             return False
         for timer, _ in due:
             self._count(timer)
@@ -238,7 +238,7 @@ class TimerWorker:
             timer_id=timer.id,
             conversation_id=timer.conversation_id,
             failures=failures,
-            error=type(error).__name__,
+            error=name_of(error),
             exc_info=None if transient else error,
         )
         try:
@@ -251,7 +251,7 @@ class TimerWorker:
                     await set_aside(work, [_letter(timer, failures)])
         except Exception as again:  # noqa: BLE001 - nor does one that cannot even be put off
             # The row is still due: a later sweep finds it, when the database is back.
-            log.warning("timer.not_put_off", timer_id=timer.id, error=type(again).__name__)
+            log.warning("timer.not_put_off", timer_id=timer.id, error=name_of(again))
             await asyncio.sleep(_AWAY_SECONDS)
 
     async def _pause(self, seconds: float) -> None:

@@ -41,6 +41,16 @@ def is_transient(error: BaseException) -> bool:
     return isinstance(error, LOST)
 
 
+def name_of(error: BaseException) -> str:
+    """Return what to call an error where only its name is told: never what its statement held.
+
+    SQLAlchemy calls locks that were waited for in vain, deadlocks and sessions that were ended all
+    alike; PostgreSQL's own names tell them apart.
+    """
+    told = error.driver_exception if isinstance(error, DBAPIError) else error
+    return type(told).__name__
+
+
 def _session_had_ended(error: BaseException | None) -> bool:
     raised = getattr(error, "driver_exception", error)
     return isinstance(raised, asyncpg.InternalClientError)

@@ -17,6 +17,7 @@ import structlog
 from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
+from gateway.db.failures import name_of
 from gateway.db.processes import LIVE_SECONDS
 from gateway.db.unit_of_work import Database
 from gateway.db.wakeups import Wakeups
@@ -170,7 +171,7 @@ class ShardLeases:
                 try:
                     await self._renew(group)
                 except (SQLAlchemyError, OSError, TimeoutError) as error:
-                    log.warning("leases.not_renewed", role=self.role, error=type(error).__name__)
+                    log.warning("leases.not_renewed", role=self.role, error=name_of(error))
                     self._notice_lapse(group)
                     wait = _RETRY_SECONDS
                 await self._pause(wait)
@@ -189,7 +190,7 @@ class ShardLeases:
                     _RELEASE_ALL, {"role": self.role, "process_id": self._process_id}
                 )
         except (SQLAlchemyError, OSError, TimeoutError) as error:
-            log.warning("leases.not_released", role=self.role, error=type(error).__name__)
+            log.warning("leases.not_released", role=self.role, error=name_of(error))
         else:
             self._tell_others(shards)
 

@@ -11,7 +11,7 @@ from prometheus_client import Counter
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from gateway.db.failures import is_transient
+from gateway.db.failures import is_transient, name_of
 from gateway.db.idempotency import KEPT_FOR
 from gateway.db.unit_of_work import Database, UnitOfWork
 
@@ -135,7 +135,7 @@ class Maintenance:
         except Exception as error:
             if not is_transient(error):
                 raise
-            log.warning("maintenance.waits", error=type(error).__name__)
+            log.warning("maintenance.waits", error=name_of(error))
 
 
 async def is_day_in_use(connection: AsyncConnection, day: date) -> bool:

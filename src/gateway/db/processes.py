@@ -18,6 +18,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
 from gateway.clock import TRUE_TIME, SystemClock, TrueTime, machine_now
+from gateway.db.failures import name_of
 from gateway.db.unit_of_work import Database
 from gateway.db.wakeups import Wakeups
 
@@ -131,7 +132,7 @@ class Process:
             try:
                 await self._beat()
             except (SQLAlchemyError, OSError, TimeoutError) as error:
-                log.warning("process.heart_beat_failed", error=type(error).__name__)
+                log.warning("process.heart_beat_failed", error=name_of(error))
                 wait = _RETRY_SECONDS
             await self._pause(wait)
 
@@ -141,7 +142,7 @@ class Process:
             async with asyncio.timeout(_STATEMENT_SECONDS), self._database.engine.begin() as conn:
                 await conn.execute(_LEAVE, {"id": self._id})
         except (SQLAlchemyError, OSError, TimeoutError) as error:
-            log.warning("process.not_taken_out", error=type(error).__name__)
+            log.warning("process.not_taken_out", error=name_of(error))
 
     async def _beat(self) -> None:
         answer = await self._ask()

@@ -7,7 +7,7 @@ import structlog
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from gateway.db.failures import is_transient
+from gateway.db.failures import is_transient, name_of
 from gateway.domain import ids
 from gateway.http.problems import INTERNAL_ERROR, plain_problem, problem_response
 from gateway.http.refusals import unavailable
@@ -76,6 +76,6 @@ class Boundary:
                 instance=request_id,
             )
         else:
-            log.warning("request.unavailable", error=type(error).__name__)
+            log.warning("request.unavailable", error=name_of(error))
             response = problem_response(unavailable(), instance=request_id)
         await response(scope, receive, send)

@@ -18,7 +18,7 @@ from limits.aio.storage import MemoryStorage
 from limits.aio.strategies import MovingWindowRateLimiter
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from gateway.db.failures import is_transient
+from gateway.db.failures import is_transient, name_of
 from gateway.db.ingress_secrets import (
     IncomingChannel,
     read_all,
@@ -75,7 +75,7 @@ class SecretCache:
             except Exception as error:
                 if not is_transient(error):
                     raise
-                log.warning("secrets.not_refreshed", error=type(error).__name__)
+                log.warning("secrets.not_refreshed", error=name_of(error))
             await asyncio.sleep(_POLL_SECONDS if self.loaded else _FIRST_POLL_SECONDS)
 
     async def refresh(self) -> None:

@@ -21,7 +21,7 @@ from gateway.db.app_limits import (
     note_demands,
     save_app_limit,
 )
-from gateway.db.failures import is_transient
+from gateway.db.failures import is_transient, name_of
 from gateway.db.leases import RENEW_SECONDS
 from gateway.db.paces import save_paces
 from gateway.db.unit_of_work import Database, UnitOfWork
@@ -70,7 +70,7 @@ class AppRegister:
                     await self._keep_in_step()
             except Exception as error:
                 if is_transient(error):
-                    log.warning("app_limits.not_read", error=type(error).__name__)
+                    log.warning("app_limits.not_read", error=name_of(error))
                 else:
                     log.exception("app_limits.not_read")
             await self._at("in_step")

@@ -28,7 +28,7 @@ from gateway.db.errands import (
     put_off_errand,
     take_errand,
 )
-from gateway.db.failures import is_transient
+from gateway.db.failures import is_transient, name_of
 from gateway.db.leases import ShardLeases
 from gateway.db.unit_of_work import Database, UnitOfWork
 from gateway.points import Point, go_on
@@ -107,7 +107,7 @@ class Errands:
                 except Exception as error:
                     if not is_transient(error):
                         raise
-                    log.warning("errands.not_claimed", error=type(error).__name__)
+                    log.warning("errands.not_claimed", error=name_of(error))
                     self._everywhere = True
                     await asyncio.sleep(_SETTLE_AGAIN_SECONDS)
                 await set_or_timeout(self._look, SWEEP_SECONDS)
@@ -290,7 +290,7 @@ class Errands:
             ):
                 await let_go_errands(work, errands)
         except Exception as error:  # noqa: BLE001 - it is only about when they are run again
-            log.warning("errands.not_given_back", error=type(error).__name__)
+            log.warning("errands.not_given_back", error=name_of(error))
 
 
 def _insist(stands: bool) -> None:  # noqa: FBT001 - what the settling statements return
@@ -305,7 +305,7 @@ def _failed(errand: Errand, error: Exception) -> Again:
         "errand.failed",
         kind=errand.kind,
         errand_id=errand.id,
-        error=type(error).__name__,
+        error=name_of(error),
         exc_info=None if transient else error,
     )
     return Again(_INTERNAL, counts=not transient)

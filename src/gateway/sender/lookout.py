@@ -10,7 +10,7 @@ from typing import Final
 import structlog
 
 from gateway.db.deliveries import find_due, find_in_flight
-from gateway.db.failures import is_transient
+from gateway.db.failures import is_transient, name_of
 from gateway.db.targets import find_limits
 from gateway.db.unit_of_work import Database
 from gateway.meta.graph import GraphClient
@@ -105,7 +105,7 @@ class Lookout:
             await work()
         except Exception as error:
             if is_transient(error):
-                log.warning("sender.look_failed", error=type(error).__name__)
+                log.warning("sender.look_failed", error=name_of(error))
             else:
                 log.exception("sender.look_failed")
 

@@ -21,7 +21,7 @@ import structlog
 from gateway.db.channels import Channel, get_channel
 from gateway.db.conversations import lock_conversations
 from gateway.db.deliveries import Due
-from gateway.db.failures import is_transient
+from gateway.db.failures import is_transient, name_of
 from gateway.db.media import Media, get_media, insert_media
 from gateway.db.messages import Message, get_message
 from gateway.db.meta_apps import MetaApp, get_app
@@ -167,7 +167,7 @@ class MediaDesk:
                     readiness.attachment_id,
                 )
         except Exception as error:  # noqa: BLE001 - the next attempt meets it again
-            log.warning("media.not_forgotten", error=type(error).__name__)
+            log.warning("media.not_forgotten", error=name_of(error))
         again = Retry(replace(outcome.error, retryable=True), tries=_UPLOADED_ANEW)
         return replace(ended, answer=replace(ended.answer, outcome=again))
 

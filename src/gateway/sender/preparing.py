@@ -14,7 +14,7 @@ from typing import Final
 import structlog
 
 from gateway.db.deliveries import Due
-from gateway.db.failures import is_transient
+from gateway.db.failures import is_transient, name_of
 from gateway.sender.attempts import Attempt, Ended, Readiness
 from gateway.sender.board import Board
 from gateway.sender.media_desk import MediaDesk
@@ -110,7 +110,7 @@ class Preparing:
             except Exception as error:
                 if not is_transient(error):
                     raise
-                log.warning("media.not_looked_up", error=type(error).__name__)
+                log.warning("media.not_looked_up", error=name_of(error))
                 await asyncio.sleep(_AGAIN_SECONDS)
                 return
             took = asyncio.get_running_loop().time() - started

@@ -8,7 +8,7 @@ from typing import Final
 import structlog
 from sqlalchemy.exc import IntegrityError
 
-from gateway.db.failures import is_transient
+from gateway.db.failures import is_transient, name_of
 from gateway.db.unit_of_work import Database
 from gateway.domain.delivery import Accepted
 from gateway.points import Point
@@ -81,7 +81,7 @@ class SettlementQueue:
                 if not is_transient(error):
                     await self._settle_singly(batch, error)
                     return
-                log.warning("settlement.delayed", error=type(error).__name__, size=len(batch))
+                log.warning("settlement.delayed", error=name_of(error), size=len(batch))
                 await asyncio.sleep(pause)
                 pause = min(pause * 2, _LONGEST_PAUSE)
             else:

@@ -20,7 +20,7 @@ from typing import Final
 import structlog
 
 from gateway.db.deliveries import Due
-from gateway.db.failures import is_transient
+from gateway.db.failures import is_transient, name_of
 from gateway.db.leases import ShardLeases
 from gateway.db.unit_of_work import Database
 from gateway.domain.backoff import RetrySchedule
@@ -210,7 +210,7 @@ class Sender:
     ) -> None:
         """Undo what may have been committed; find the one that cannot be claimed."""
         if is_transient(error):
-            log.warning("claim.failed", error=type(error).__name__, size=len(batch))
+            log.warning("claim.failed", error=name_of(error), size=len(batch))
             for due in batch:
                 self._settlements.put(Unclaimed(due, epochs[due.shard]))
             await asyncio.sleep(_FAILED_SECONDS)

@@ -11,7 +11,7 @@ import structlog
 
 from gateway.broker.records import Record
 from gateway.db.dead_letters import headers_from_json
-from gateway.db.failures import is_transient
+from gateway.db.failures import is_transient, name_of
 from gateway.db.parking import (
     Key,
     ParkedEvent,
@@ -50,7 +50,7 @@ class Drain:
             except Exception as error:
                 if not is_transient(error):
                     raise
-                log.warning("draining.waits", error=type(error).__name__)
+                log.warning("draining.waits", error=name_of(error))
                 moved = 0
             if not moved:
                 await asyncio.sleep(_SWEEP_SECONDS)
@@ -116,7 +116,7 @@ class Drain:
     async def _failed(self, key: Key, event: ParkedEvent, error: Exception) -> bool:
         failures = self._failures.get(event.id, 0) + 1
         self._failures[event.id] = failures
-        log.warning("draining.failed", error=type(error).__name__, failures=failures)
+        log.warning("draining.failed", error=name_of(error), failures=failures)
         if failures < _FAILURES:
             return False
         async with self._database.unit_of_work() as work:

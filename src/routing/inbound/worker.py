@@ -30,7 +30,7 @@ from prometheus_client import Counter
 
 from gateway.broker.records import Record
 from gateway.db.dead_letters import SetAside, set_aside
-from gateway.db.failures import is_transient
+from gateway.db.failures import is_transient, name_of
 from gateway.db.inbox import SeenMeanwhileError
 from gateway.db.partitions import (
     Ownership,
@@ -175,7 +175,7 @@ class InboundHandler:
             log.warning(
                 "routing.partition_not_given_back",
                 partition=partition,
-                error=type(error).__name__,
+                error=name_of(error),
             )
 
     async def now(self) -> datetime:
@@ -235,9 +235,7 @@ class InboundHandler:
                 if not _passes(error):
                     raise
                 _RETRIES.labels(kind="transient").inc()
-                log.warning(
-                    "routing.waits", partition=partition, error=type(error).__name__, pause=pause
-                )
+                log.warning("routing.waits", partition=partition, error=name_of(error), pause=pause)
                 await asyncio.sleep(pause)
                 pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
             else:
@@ -270,7 +268,7 @@ class InboundHandler:
             except Exception as error:
                 if _passes(error):
                     raise
-                log.warning("routing.batch_failed", error=type(error).__name__)
+                log.warning("routing.batch_failed", error=name_of(error))
                 _RETRIES.labels(kind="batch").inc()
                 held.singly = portion.size
                 return 0
@@ -300,7 +298,7 @@ class InboundHandler:
             log.warning(
                 "routing.shared_batch_failed",
                 partitions=len(portions),
-                error=type(error).__name__,
+                error=name_of(error),
             )
             _RETRIES.labels(kind="shared").inc()
             for portion in portions:
@@ -378,7 +376,7 @@ class InboundHandler:
                 if _passes(error):
                     raise
                 _RETRIES.labels(kind="single").inc()
-                log.warning("routing.record_failed", offset=offset, error=type(error).__name__)
+                log.warning("routing.record_failed", offset=offset, error=name_of(error))
                 if failure == _FAILURES:
                     log.exception("routing.poison", offset=offset, reason="failures")
                     await self._poison(held, item, attempts=failure)

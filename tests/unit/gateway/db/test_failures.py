@@ -5,7 +5,7 @@ import pytest
 from sqlalchemy.dialects.postgresql.asyncpg import AsyncAdapt_asyncpg_dbapi
 from sqlalchemy.exc import DBAPIError
 
-from gateway.db.failures import is_transient
+from gateway.db.failures import is_transient, name_of
 
 PASSING = [
     asyncpg.ReadOnlySQLTransactionError,  # a standby, until it is promoted
@@ -19,6 +19,7 @@ PASSING = [
     asyncpg.DeadlockDetectedError,
     asyncpg.SerializationError,
     asyncpg.IdleInTransactionSessionTimeoutError,
+    asyncpg.TransactionTimeoutError,
 ]
 LASTING = [
     asyncpg.UniqueViolationError,
@@ -46,6 +47,14 @@ def test_a_session_that_the_server_ended_is_a_lost_connection() -> None:
     assert is_transient(_wrapped(error))
     translated = AsyncAdapt_asyncpg_dbapi.InternalClientError("x", error)
     assert is_transient(DBAPIError("SELECT 1", {}, translated))
+
+
+def test_a_failure_has_the_name_that_postgresql_gives_it() -> None:
+    error = asyncpg.DeadlockDetectedError("x")
+    translated = AsyncAdapt_asyncpg_dbapi.OperationalError("x", error)
+    for each in (error, _wrapped(error), _wrapped(translated)):
+        assert name_of(each) == "DeadlockDetectedError"
+    assert name_of(TimeoutError("x")) == "TimeoutError"
 
 
 def _wrapped(error: Exception) -> DBAPIError:
