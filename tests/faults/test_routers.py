@@ -12,6 +12,7 @@ from typing import Any
 import httpx
 import pytest
 from tests.e2e.stack import Gateway
+from tests.faults.cast import Account
 from tests.faults.deployment import Deployment
 from tests.faults.ledger import Ledger
 from tests.faults.roles import Stage
@@ -72,6 +73,8 @@ async def test_three_routers_die_in_turn_while_two_thousand_are_served(
         ) as client:
             staff = await _staff(gateway, traffic, client)
             await _serve(three_routers, traffic, staff, run.ledger)
+            for each in traffic.cast.accounts:
+                await _let_in(gateway, each, _MANY)
             await asyncio.gather(*(each.finish() for each in staff))
         totals = await run.require_clean()
         accounts = [account.id for account in traffic.cast.accounts]
@@ -97,12 +100,16 @@ async def _staff(gateway: Gateway, traffic: Traffic, client: httpx.AsyncClient) 
     accounts = traffic.cast.accounts
     staff = []
     for account in accounts:
-        limit = {"concurrent_contacts_limit": LIMIT}
-        await gateway.admin("PATCH", f"/v1/accounts/{account.id}", limit)
+        await _let_in(gateway, account, LIMIT)
         channels = [each for each in traffic.cast.channels.values() if each.account is account]
         staff.append(Staff(account, channels, AGENTS // len(accounts), random.Random(account.id)))
         await staff[-1].settle_in(client)
     return staff
+
+
+async def _let_in(gateway: Gateway, account: Account, contacts: int) -> None:
+    limit = {"concurrent_contacts_limit": contacts}
+    await gateway.admin("PATCH", f"/v1/accounts/{account.id}", limit)
 
 
 async def _serve(stage: Stage, traffic: Traffic, staff: list[Staff], ledger: Ledger) -> None:
