@@ -8,7 +8,7 @@ import importlib.util
 import sys
 from typing import Final
 
-from benchmarks import figures
+from benchmarks import figures, yardstick
 
 PARTS: Final = (
     "normalise",
@@ -45,6 +45,7 @@ def main(words: list[str]) -> int:
     for part in words or [part for part in there if part not in LONG]:
         print(f"--- {part}", flush=True)
         figures.forget(part)
+        yardstick.lay_on(part)
         importlib.import_module(f"benchmarks.{part}").main()
     if not words:
         importlib.import_module("benchmarks.report").main([])

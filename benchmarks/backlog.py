@@ -18,7 +18,7 @@ from sqlalchemy import text
 from benchmarks.crowd import Crowd, Quantiles
 from benchmarks.desk import Desk, desk
 from benchmarks.figures import record
-from benchmarks.sending import slow_graph
+from benchmarks.sending import sends_to, slow_graph
 from benchmarks.stage import OTHER_CORE, peak_mebibytes, stage
 from gateway.db.outbox import NewEvent
 from gateway.domain import ids
@@ -71,7 +71,7 @@ async def _run() -> None:
     ):
         endpoint_id = await _fill(full, graph_url, place.database_url)
         crowd = Crowd(full, graph_url, random.Random(7))  # noqa: S311 - no secret
-        async with place.role("sender", environment={"GRAPH_BASE_URL": graph_url}) as role:
+        async with place.role("sender", environment=sends_to(graph_url)) as role:
             await crowd.answer(seconds=_WARM_UP_SECONDS, rate=_RATE)
             pairs = [await _pair(crowd, full, endpoint_id) for _ in range(_PAIRS)]
             record("backlog.deliveries", _DELIVERIES, "deliveries")

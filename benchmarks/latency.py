@@ -27,7 +27,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from benchmarks.desk import APP, APP_SECRET, Desk, desk
 from benchmarks.figures import record
-from benchmarks.sending import journal, slow_graph
+from benchmarks.sending import journal, sends_to, slow_graph
 from benchmarks.stage import OTHER_CORE, Stage, stage
 from gateway.contracts.topics import CONVERSATIONS
 
@@ -176,7 +176,7 @@ def _tell(what: str, seconds: Sequence[float]) -> None:
 
 @asynccontextmanager
 async def _gateway(place: Stage, full: Desk, graph_url: str) -> AsyncIterator[_Town]:
-    environment = {"GRAPH_BASE_URL": graph_url}
+    environment = sends_to(graph_url)
     async with (
         place.role("api", environment=environment) as api,
         place.role("routing", environment=environment),

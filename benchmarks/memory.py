@@ -22,7 +22,7 @@ from benchmarks.desk import desk
 from benchmarks.figures import record
 from benchmarks.ingress import register
 from benchmarks.routing import fill
-from benchmarks.sending import slow_graph
+from benchmarks.sending import sends_to, slow_graph
 from benchmarks.stage import OTHER_CORE, Role, broker_of, mebibytes, prefix_of, stage
 from benchmarks.targets import Targets
 from benchmarks.town import Town
@@ -119,7 +119,7 @@ async def _sender(events: int) -> None:
             conversations_each=_CONVERSATIONS,
         ) as full,
         slow_graph(here.directory, milliseconds=_GRAPH_MILLISECONDS) as graph_url,
-        here.role("sender", environment={"GRAPH_BASE_URL": graph_url}) as role,
+        here.role("sender", environment=sends_to(graph_url)) as role,
         httpx.AsyncClient(trust_env=False, timeout=30) as client,
     ):
         curve, accepted, done = _Curve("sender", role, events), 0, 0

@@ -73,6 +73,11 @@ async def slow_graph(directory: Path, *, milliseconds: int) -> AsyncIterator[str
         await program.stop()
 
 
+def sends_to(graph_url: str) -> dict[str, str]:
+    """Return the settings of roles that send there: it knows sends and nothing else of Graph."""
+    return {"GRAPH_BASE_URL": graph_url, "CHANNEL_PROBE_SECONDS": "1e9"}
+
+
 async def journal(graph_url: str) -> list[Send]:
     """Return what Graph was sent, in the order of arrival."""
     async with httpx.AsyncClient(trust_env=False, timeout=60) as client:
@@ -125,7 +130,7 @@ async def written(engine: AsyncEngine) -> tuple[int, int]:
 async def _measure(place: Stage, graph_url: str, full: Desk, *, messages: int, name: str) -> None:
     count = len(full.conversations) * messages
     rows, wal = await written(full.database.engine)
-    async with place.role("sender", environment={"GRAPH_BASE_URL": graph_url}) as role:
+    async with place.role("sender", environment=sends_to(graph_url)) as role:
         await _settled(full.database.engine, count)
         seconds, peak = cpu_seconds(role.pid), peak_mebibytes(role.pid)
     rows_after, wal_after = await written(full.database.engine)

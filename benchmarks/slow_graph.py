@@ -2,7 +2,8 @@
 
     python -m benchmarks.slow_graph PORT MILLISECONDS
 
-`POST` anything: an answer of Graph's Send API, so many milliseconds later. `GET /journal`: every
+`POST` anything: an answer of Graph's Send API, so many milliseconds later. `GET` anything: an empty
+object, which is what Graph says of somebody whose name it does not tell. `GET /journal`: every
 send, in the order of arrival, as `[seconds, recipient, metadata, text]`, with the machine's
 monotonic clock. `POST /hang` with a JSON list of Pages: theirs are not answered until `POST /heal`.
 `POST /hook…` is an endpoint, whose calls are only counted: `GET /hooks`. One small protocol and no
@@ -86,8 +87,10 @@ class _Connection(asyncio.Protocol):
     def _take(self, head: bytes, body: bytes) -> None:
         method, path, _ = head.decode("latin-1").split(" ", 2)
         graph = self._graph
-        if method == "GET":
-            self._answer(b"%d" % graph.hooks if path == "/hooks" else graph.journal())
+        if path == "/journal":
+            self._answer(graph.journal())
+        elif path == "/hooks":
+            self._answer(b"%d" % graph.hooks)
         elif path == "/hang":
             graph.hang(json.loads(body))
             self._answer(b"{}")
@@ -97,6 +100,8 @@ class _Connection(asyncio.Protocol):
         elif path.startswith("/hook"):
             graph.hooks += 1
             asyncio.get_running_loop().call_later(graph.seconds, self._answer, b"{}")
+        elif method == "GET":
+            graph.later(path, partial(self._answer, b"{}"))
         else:
             graph.arrivals.append((time.monotonic(), body))
             answer = b'{"recipient_id":"1","message_id":"m_%d"}' % len(graph.arrivals)
