@@ -1,8 +1,9 @@
 """How long healthy targets' messages take to their calls, while other targets hang.
 
 Ten thousand Pages behind a Graph of 50 ms. A hundred healthy messages a second are accepted; beside
-them messages for 1 % of all Pages that draw 20 % of what is sent, then for 5 % that draw 50 %. Those
-Pages answer and hang by turns, five times each, in one run of one sender on a core of its own.
+them messages for 1 % of all Pages that draw 20 % of what is sent, then for 5 % that draw 50 %.
+Those Pages answer and hang by turns, five times each, in one run of one sender on a core of its
+own.
 """
 
 import asyncio

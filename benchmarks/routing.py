@@ -7,7 +7,8 @@ says; what was announced is compared with what had to be.
 ROUTING_EVENTS says how many events there are, ROUTING_ACCOUNTS over how many accounts they spread,
 ROUTING_PARTITIONS how many partitions the topics have. ROUTING_BROKER=apache measures on Apache
 Kafka instead of the embedded broker. With ROUTING_STATEMENTS, PostgreSQL's dearest statements are
-printed.
+printed. It is measured once more without the figures that reports are made of (`without_reports`),
+to show what they cost; `reports_cost` is by how much the time of an event grows with them.
 """
 
 import asyncio
@@ -23,6 +24,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from benchmarks.figures import record
 from benchmarks.stage import (
     OTHER_CORE,
+    Broker,
     Role,
     Stage,
     broker_of,
@@ -76,6 +78,15 @@ def main() -> None:
 
 
 async def _main() -> None:
+    broker = broker_of("routing")
+    prefix = prefix_of("routing", broker)
+    whole = await _measure(broker, prefix)
+    without = await _measure(broker, f"{prefix}.without_reports", reports=False)
+    record(f"{prefix}.reports_cost", (without / whole - 1) * 100, "%")
+
+
+async def _measure(broker: Broker, prefix: str, *, reports: bool = True) -> float:
+    """Record what one run shows; return how many events a second it was."""
     events = int(_told("ROUTING_EVENTS", "60000"))
     accounts = int(_told("ROUTING_ACCOUNTS", "4"))
     town = Town(accounts=accounts, pages=_PAGES, contacts=_CONTACTS, events=events)
@@ -84,12 +95,12 @@ async def _main() -> None:
         # The role is to be that of the tree in which the benchmark is run.
         "PYTHONPATH": _told("PYTHONPATH", ""),
     }
-    broker = broker_of("routing")
-    prefix = prefix_of("routing", broker)
     async with stage(broker=broker) as ground:
         if _told("ROUTING_STATEMENTS", ""):
             await _watch_statements(ground)
         await fill(ground, town, environment)
+        if not reports:
+            await _keep_no_figures(ground)
         async with ground.role("routing", environment=environment) as role:
             drained = await _drain(ground, role, events)
         await _check(ground, town, prefix)
@@ -101,6 +112,7 @@ async def _main() -> None:
     record(f"{prefix}.broker_cpu_per_event", drained.broker_cpu / events * 1e6, "µs")
     record(f"{prefix}.memory_peak", drained.memory, "MiB")
     record(f"{prefix}.lag_at_the_end", 0, "records")
+    return events / drained.seconds
 
 
 def _told(name: str, otherwise: str) -> str:
@@ -210,6 +222,14 @@ async def _records(ground: Stage, topic: str) -> int:
         return sum((await consumer.end_offsets(places)).values())
     finally:
         await consumer.stop()
+
+
+async def _keep_no_figures(ground: Stage) -> None:
+    connection = await asyncpg.connect(_dsn(ground))
+    try:
+        await connection.execute("ALTER TABLE enquiries DISABLE TRIGGER USER")
+    finally:
+        await connection.close()
 
 
 async def _watch_statements(ground: Stage) -> None:
