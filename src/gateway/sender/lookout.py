@@ -32,8 +32,9 @@ SWEEP_SECONDS: Final = 1.0
 _HORIZON: Final = timedelta(seconds=2)
 _PER_TARGET: Final = 100
 _LIMITS_AGE: Final = timedelta(seconds=2)
-# Looking takes a fifth of the time at most.
+# Looking everywhere takes a fifth of the time at most; at what was announced, half of it.
 _PAUSE: Final = 4
+_PAUSE_WHERE_WOKEN: Final = 1
 _LONGEST_PAUSE: Final = 1.0
 
 log = structlog.get_logger()
@@ -54,6 +55,7 @@ class Lookout:
         self._waiting_in: set[int] = set()
         self._look_now = asyncio.Event()
         self._mend_now = asyncio.Event()
+        self._looking = asyncio.Lock()
 
     def wake(self, shards: Collection[int]) -> None:
         """Look at shards soon; none means everywhere."""
@@ -78,7 +80,8 @@ class Lookout:
     async def run(self) -> None:
         """Look until cancelled."""
         async with asyncio.TaskGroup() as group:
-            group.create_task(self._again_and_again(self._look_now, self._look))
+            group.create_task(self._look_where_woken())
+            group.create_task(self._again_and_again(asyncio.Event(), self._look_everywhere))
             group.create_task(self._again_and_again(self._mend_now, self._mend))
             group.create_task(self._again_and_again(asyncio.Event(), self._sweep))
             group.create_task(self._again_and_again(asyncio.Event(), self._end_waits))
@@ -96,8 +99,20 @@ class Lookout:
             if everywhere:
                 everywhere_at = started
             await self._guarded(partial(work, everywhere))
-            took = time.monotonic() - started
-            await asyncio.sleep(min(took * _PAUSE, _LONGEST_PAUSE))
+            await _rest(started, _PAUSE)
+
+    async def _look_where_woken(self) -> None:
+        """Look at woken shards, and do not rest with the loops that look everywhere."""
+        while True:
+            await self._look_now.wait()
+            self._look_now.clear()
+            started = time.monotonic()
+            shards, self._due_in = self._due_in, set()
+            await self._guarded(partial(self._look, shards))
+            await _rest(started, _PAUSE_WHERE_WOKEN)
+
+    async def _look_everywhere(self, _everywhere: bool) -> None:  # noqa: FBT001 - `_again_and_again` calls it
+        await self._look(self._board.leases.mine.keys())
 
     async def _guarded(self, work: Callable[[], Awaitable[None]]) -> None:
         """Do something that is done again soon; a failure must not end the process."""
@@ -109,29 +124,30 @@ class Lookout:
             else:
                 log.exception("sender.look_failed")
 
-    async def _look(self, everywhere: bool) -> None:  # noqa: FBT001 - `_again_and_again` calls it
-        mine = self._board.leases.mine
-        shards = set(mine) if everywhere else self._due_in & mine.keys()
-        self._due_in = set()
-        gained = self._gained & mine.keys()
-        shards |= gained
-        if not shards:
-            return
-        lanes = self._board.lanes
-        async with self._database.engine.connect() as connection:
-            now = self._board.clock.now()
-            running = await find_in_flight(connection, gained) if gained else []
-            due = await find_due(connection, shards, horizon=now + _HORIZON, per_target=_PER_TARGET)
-            asked = lanes.need_limits(
-                {each.target_id for each in due}, older_than=now - _LIMITS_AGE
-            )
-            limits = await find_limits(connection, asked, now=now) if asked else []
-        self._gained -= gained
-        self._board.occupy(running)
-        mine = self._board.leases.mine
-        lanes.offer([each for each in due if each.shard in mine], now=now, page=_PER_TARGET)
-        lanes.limit(limits, now=now)
-        self._board.go.set()
+    async def _look(self, wanted: Collection[int]) -> None:
+        async with self._looking:
+            mine = self._board.leases.mine
+            gained = self._gained & mine.keys()
+            shards = (mine.keys() & wanted) | gained
+            if not shards:
+                return
+            lanes = self._board.lanes
+            async with self._database.engine.connect() as connection:
+                now = self._board.clock.now()
+                running = await find_in_flight(connection, gained) if gained else []
+                due = await find_due(
+                    connection, shards, horizon=now + _HORIZON, per_target=_PER_TARGET
+                )
+                asked = lanes.need_limits(
+                    {each.target_id for each in due}, older_than=now - _LIMITS_AGE
+                )
+                limits = await find_limits(connection, asked, now=now) if asked else []
+            self._gained -= gained
+            self._board.occupy(running)
+            mine = self._board.leases.mine
+            lanes.offer([each for each in due if each.shard in mine], now=now, page=_PER_TARGET)
+            lanes.limit(limits, now=now)
+            self._board.go.set()
 
     async def _mend(self, everywhere: bool) -> None:  # noqa: FBT001 - `_again_and_again` calls it
         mine = self._board.leases.mine
@@ -174,6 +190,11 @@ class Lookout:
         now = self._board.clock.now()
         for delivery in await sweeps.find_ended_waits(self._database, shards, now=now):
             self._board.offer(await end_wait(self._database, self._graph, delivery))
+
+
+async def _rest(started: float, times: int) -> None:
+    """Wait for so many times what has passed since a moment."""
+    await asyncio.sleep(min((time.monotonic() - started) * times, _LONGEST_PAUSE))
 
 
 async def set_or_timeout(event: asyncio.Event, seconds: float) -> None:
