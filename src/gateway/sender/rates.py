@@ -7,6 +7,9 @@ from typing import Final
 
 _MILLISECOND: Final = timedelta(milliseconds=1)
 _SECOND: Final = timedelta(seconds=1)
+# Who has used up what it may comes back for several at once: a claim for each call alone would keep
+# those waiting who are at no limit.
+_STEP_SECONDS: Final = 0.05
 # What was called lately: within five to ten seconds.
 _WINDOW: Final = timedelta(seconds=5)
 
@@ -15,12 +18,14 @@ _WINDOW: Final = timedelta(seconds=5)
 class Bucket:
     """Lets through so many a second, a tenth of a second's worth at once.
 
-    Within any second there are never more than `rate`, rounded up.
+    Within any second there are never more than `rate`, rounded up. Whoever has used that up is let
+    through again when there is a twentieth of a second's worth.
     """
 
     rate: float
     tokens: float = field(init=False)
     filled_at: datetime | None = None
+    _closed_until: datetime | None = None
     _gone: deque[datetime] = field(default_factory=deque)
 
     def __post_init__(self) -> None:
@@ -35,13 +40,16 @@ class Bucket:
         """Go on at another rate, without a gift of tokens."""
         self.rate = rate
         self.tokens = min(self.tokens, self.capacity)
+        self._closed_until = None
 
     def free_at(self, now: datetime) -> datetime:
         """Return when one may go; not later than `now` if one may go now."""
         self._fill(now)
         at = now
         if self.tokens < 1:
-            at = now + timedelta(seconds=(1 - self.tokens) / self.rate) + _MILLISECOND
+            at = self._filled_at(1)
+        if self._closed_until is not None:
+            at = max(at, self._closed_until)
         if len(self._gone) >= self.rate > 1:
             at = max(at, self._gone[0] + _SECOND)
         return at
@@ -49,6 +57,9 @@ class Bucket:
     def take(self, now: datetime) -> None:
         """Let one go."""
         self.tokens -= 1
+        if self.tokens < 1:
+            self.filled_at = self.filled_at or now
+            self._closed_until = self._filled_at(max(1.0, self.rate * _STEP_SECONDS))
         # At one a second and slower the tokens see to it alone.
         if self.rate > 1:
             self._gone.append(now)
@@ -56,8 +67,15 @@ class Bucket:
     def give_back(self) -> None:
         """Take back that the last one went: it did not."""
         self.tokens = min(self.capacity, self.tokens + 1)
+        self._closed_until = None
         if self._gone:
             self._gone.pop()
+
+    def _filled_at(self, tokens: float) -> datetime:
+        """Return when there will be so many."""
+        assert self.filled_at is not None
+        wait = timedelta(seconds=(tokens - self.tokens) / self.rate)
+        return self.filled_at + wait + _MILLISECOND
 
     def _fill(self, now: datetime) -> None:
         if self.filled_at is not None and now > self.filled_at:

@@ -47,6 +47,21 @@ def test_the_rate_is_reached(rate):
     assert 30 * rate * 0.97 <= gone <= 30 * rate + 1
 
 
+def test_who_has_used_it_up_comes_back_for_several_at_once():
+    bucket = Bucket(200)
+    while bucket.free_at(NOW) <= NOW:
+        bucket.take(NOW)
+    back = bucket.free_at(NOW)
+    assert at(0.05) <= back < at(0.06)
+    # Four could go, and would keep a claim busy each.
+    assert bucket.free_at(at(0.02)) == back
+    gone = 0
+    while bucket.free_at(back) <= back:
+        bucket.take(back)
+        gone += 1
+    assert gone == 10
+
+
 def test_another_rate_is_kept_from_then_on():
     bucket = Bucket(100)
     assert bucket.free_at(NOW) == NOW
