@@ -2,12 +2,15 @@
 
 The million wait for one endpoint, which takes 200 a second (`rate_limit`). A hundred messages a
 second are accepted for ten thousand Pages beside it. By turns, five times each, the endpoint takes
-one a second and drains at its limit; the sender's memory is told at its most.
+one a second and drains at its limit; and another endpoint, for which few wait, takes as many a
+second, to tell what the million cost from what so many calls cost. The sender's memory is told at
+its most.
 """
 
 import asyncio
 import os
 import random
+from dataclasses import dataclass
 from statistics import median
 from typing import Any, Final
 
@@ -27,6 +30,8 @@ from gateway.domain.shards import shard_of
 _DELIVERIES: Final = 1_000_000
 _LIMIT: Final = 200
 _PAGES: Final = 10_000
+# More than is drained of them in all turns.
+_FEW: Final = 30_000
 _GRAPH_MILLISECONDS: Final = 50
 _PAIRS: Final = 5
 _SECONDS: Final = 8.0
@@ -42,7 +47,7 @@ _EVENTS: Final = """
                         occurred_at, data, shard)
     SELECT created_at, 'evt_' || lpad(n::text, 26, '0'), account_id, type, key, sequence + n,
            source, subject, occurred_at, data, shard
-    FROM events, generate_series(1, $2) AS n WHERE id = $1
+    FROM events, generate_series($2::int, $3::int) AS n WHERE id = $1
 """
 _FILL: Final = """
     INSERT INTO deliveries (id, account_id, shard, target_kind, target_id, lane, kind, event_id,
@@ -50,7 +55,7 @@ _FILL: Final = """
     SELECT 'dlv_' || lpad(n::text, 26, '0'), $1, $2, 'endpoint', $3,
            'dlv_' || lpad(n::text, 26, '0'), 'event', 'evt_' || lpad(n::text, 26, '0'),
            $4, $4, $4, true
-    FROM generate_series(1, $5) AS n
+    FROM generate_series($5::int, $6::int) AS n
 """
 _FILL_SECONDS: Final = 300.0
 
@@ -69,31 +74,53 @@ async def _run() -> None:
         ) as full,
         slow_graph(place.directory, milliseconds=_GRAPH_MILLISECONDS) as graph_url,
     ):
-        endpoint_id = await _fill(full, graph_url, place.database_url)
+        few = await _fill(full, graph_url, place.database_url, range(1, _FEW + 1))
+        numbers = range(_FEW + 1, _FEW + _DELIVERIES + 1)
+        million = await _fill(full, graph_url, place.database_url, numbers)
         crowd = Crowd(full, graph_url, random.Random(7))  # noqa: S311 - no secret
         async with place.role("sender", environment=sends_to(graph_url)) as role:
             await crowd.answer(seconds=_WARM_UP_SECONDS, rate=_RATE)
-            pairs = [await _pair(crowd, full, endpoint_id) for _ in range(_PAIRS)]
+            turns = [await _turn(crowd, full, few, million) for _ in range(_PAIRS)]
             record("backlog.deliveries", _DELIVERIES, "deliveries")
             record("backlog.memory", peak_mebibytes(role.pid), "MiB")
     record("backlog.limit", _LIMIT, "1/s")
-    record("backlog.drained", median(rate for _, _, rate in pairs), "1/s")
-    record("backlog.without.p50", median(calm.p50 for calm, _, _ in pairs), "ms")
-    record("backlog.without.p99", median(calm.p99 for calm, _, _ in pairs), "ms")
-    record("backlog.with.p50", median(beside.p50 for _, beside, _ in pairs), "ms")
-    record("backlog.with.p99", median(beside.p99 for _, beside, _ in pairs), "ms")
-    record("backlog.p99_more", median(beside.p99 - calm.p99 for calm, beside, _ in pairs), "ms")
+    record("backlog.drained", median(turn.drained for turn in turns), "1/s")
+    for name, of in (
+        ("alone", [turn.alone for turn in turns]),
+        ("without", [turn.beside_few for turn in turns]),
+        ("with", [turn.beside_million for turn in turns]),
+    ):
+        record(f"backlog.{name}.p50", median(each.p50 for each in of), "ms")
+        record(f"backlog.{name}.p99", median(each.p99 for each in of), "ms")
+    more = [turn.beside_million.p99 - turn.beside_few.p99 for turn in turns]
+    record("backlog.p99_more", median(more), "ms")
+    more = [turn.beside_million.p99 - turn.alone.p99 for turn in turns]
+    record("backlog.p99_more_than_alone", median(more), "ms")
 
 
-async def _pair(crowd: Crowd, full: Desk, endpoint_id: str) -> tuple[Quantiles, Quantiles, float]:
-    await _limit(full, endpoint_id, 1)
-    calm = await crowd.answer(seconds=_SECONDS, rate=_RATE)
-    await _limit(full, endpoint_id, _LIMIT)
+@dataclass(frozen=True, slots=True)
+class _Turn:
+    """How long the others' messages took, and how many a second the million's endpoint got."""
+
+    alone: Quantiles
+    beside_few: Quantiles
+    beside_million: Quantiles
+    drained: float
+
+
+async def _turn(crowd: Crowd, full: Desk, few: str, million: str) -> _Turn:
+    alone = await crowd.answer(seconds=_SECONDS, rate=_RATE)
+    await _limit(full, few, _LIMIT)
+    beside_few = await crowd.answer(seconds=_SECONDS, rate=_RATE)
+    await _limit(full, few, 1)
+    await _limit(full, million, _LIMIT)
     before = await _hooks(crowd)
     began = asyncio.get_running_loop().time()
-    beside = await crowd.answer(seconds=_SECONDS, rate=_RATE)
+    beside_million = await crowd.answer(seconds=_SECONDS, rate=_RATE)
     took = asyncio.get_running_loop().time() - began
-    return calm, beside, (await _hooks(crowd) - before) / took
+    drained = (await _hooks(crowd) - before) / took
+    await _limit(full, million, 1)
+    return _Turn(alone, beside_few, beside_million, drained)
 
 
 async def _hooks(crowd: Crowd) -> int:
@@ -108,8 +135,8 @@ async def _limit(full: Desk, endpoint_id: str, rate: int) -> None:
     await asyncio.sleep(_NOTICED_SECONDS)
 
 
-async def _fill(full: Desk, graph_url: str, database_url: str) -> str:
-    """Write the endpoint and what waits for it; return the endpoint's id."""
+async def _fill(full: Desk, graph_url: str, database_url: str, numbers: range) -> str:
+    """Write an endpoint and so many that wait for it; return the endpoint's id."""
     endpoint_id = ids.new_id(ids.ENDPOINT)
     database = full.database
     async with database.unit_of_work() as work:
@@ -143,8 +170,9 @@ async def _fill(full: Desk, graph_url: str, database_url: str) -> str:
         work.announce(event)
         now = work.now
     connection = await asyncpg.connect(database_url.replace("+asyncpg", ""))
-    await connection.execute(_EVENTS, event.id, _DELIVERIES, timeout=_FILL_SECONDS)
-    parameters = (full.account, shard_of(endpoint_id), endpoint_id, now, _DELIVERIES)
+    first, last = numbers[0], numbers[-1]
+    await connection.execute(_EVENTS, event.id, first, last, timeout=_FILL_SECONDS)
+    parameters = (full.account, shard_of(endpoint_id), endpoint_id, now, first, last)
     await connection.execute(_FILL, *parameters, timeout=_FILL_SECONDS)
     await connection.execute("VACUUM ANALYZE deliveries, events", timeout=_FILL_SECONDS)
     await connection.close()

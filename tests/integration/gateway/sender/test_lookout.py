@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+from gateway.db.deliveries import find_due
 from gateway.domain.shards import SHARDS
 from gateway.sender import lookout
 
@@ -14,7 +15,6 @@ pytestmark = pytest.mark.integration
 def looks(monkeypatch):
     """Give where was looked, one look after another."""
     looks = asyncio.Queue()
-    find_due = lookout.find_due
 
     async def noted(connection, shards, **wanted):
         looks.put_nowait(set(shards))
