@@ -21,6 +21,7 @@ _WANTED: Final = (
     ("ingress.ours.p99", "Ingress: p99 at 64 connections", "<", 50, 20),
     ("ingress.channels.memory_more", "Ingress: memory for 10,000 channels more", "<", 64, 16),
     ("routing.events_per_second", "Routing: mixed events", ">", 1000, 3000),
+    ("routing.apache_kafka.events_per_second", "Routing: on Apache Kafka", ">", 1000, 3000),
     ("timers.lateness.most", "Timers: 10,000 within a minute, the latest", "<", 1, 0.3),
     ("timers.one_account.lateness.most", "Timers: the same of one account", "<", 1, 0.3),
     ("sending.sends_per_second", "Sending: messages to a Graph that takes 50 ms", ">", 500, 1500),
