@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from datetime import timedelta
 from functools import partial
 from typing import Final
@@ -81,24 +81,31 @@ class Lookout:
         """Look until cancelled."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self._look_where_woken())
-            group.create_task(self._again_and_again(asyncio.Event(), self._look_everywhere))
-            group.create_task(self._again_and_again(self._mend_now, self._mend))
-            group.create_task(self._again_and_again(asyncio.Event(), self._sweep))
-            group.create_task(self._again_and_again(asyncio.Event(), self._end_waits))
+            group.create_task(self._again_and_again(self._look_everywhere))
+            group.create_task(self._mend_again_and_again())
+            group.create_task(self._again_and_again(self._sweep))
+            group.create_task(self._again_and_again(self._end_waits))
 
-    async def _again_and_again(
-        self, event: asyncio.Event, work: Callable[[bool], Awaitable[None]]
-    ) -> None:
-        """Do something when its event is set, and each second everywhere."""
+    async def _again_and_again(self, work: Callable[[], Awaitable[None]]) -> None:
+        """Do something each second."""
+        while True:
+            await asyncio.sleep(SWEEP_SECONDS)
+            started = time.monotonic()
+            await self._guarded(work)
+            await _rest(started, _PAUSE)
+
+    async def _mend_again_and_again(self) -> None:
+        """Mend lanes of woken shards, and each second those of all."""
         everywhere_at = 0.0
         while True:
-            await set_or_timeout(event, SWEEP_SECONDS)
-            event.clear()
+            await set_or_timeout(self._mend_now, SWEEP_SECONDS)
+            self._mend_now.clear()
             started = time.monotonic()
-            everywhere = started - everywhere_at >= SWEEP_SECONDS
-            if everywhere:
+            shards, self._waiting_in = self._waiting_in, set()
+            if started - everywhere_at >= SWEEP_SECONDS:
                 everywhere_at = started
-            await self._guarded(partial(work, everywhere))
+                shards = set(self._board.leases.mine)
+            await self._guarded(partial(self._mend, shards))
             await _rest(started, _PAUSE)
 
     async def _look_where_woken(self) -> None:
@@ -111,7 +118,7 @@ class Lookout:
             await self._guarded(partial(self._look, shards))
             await _rest(started, _PAUSE_WHERE_WOKEN)
 
-    async def _look_everywhere(self, _everywhere: bool) -> None:  # noqa: FBT001 - `_again_and_again` calls it
+    async def _look_everywhere(self) -> None:
         await self._look(self._board.leases.mine.keys())
 
     async def _guarded(self, work: Callable[[], Awaitable[None]]) -> None:
@@ -149,13 +156,11 @@ class Lookout:
             lanes.limit(limits, now=now)
             self._board.go.set()
 
-    async def _mend(self, everywhere: bool) -> None:  # noqa: FBT001 - `_again_and_again` calls it
-        mine = self._board.leases.mine
-        shards: Sequence[int] = sorted(mine if everywhere else self._waiting_in & mine.keys())
-        self._waiting_in = set()
+    async def _mend(self, wanted: Collection[int]) -> None:
+        shards = sorted(self._board.leases.mine.keys() & wanted)
         self._board.offer(await sweeps.mend_lanes(self._database, shards))
 
-    async def _sweep(self, _everywhere: bool) -> None:  # noqa: FBT001 - `_again_and_again` calls it
+    async def _sweep(self) -> None:
         board = self._board
         shards = list(board.leases.mine)
         if shards:
@@ -183,7 +188,7 @@ class Lookout:
             self._board.end(delivery_id, end=None)
         self._board.go.set()
 
-    async def _end_waits(self, _everywhere: bool) -> None:  # noqa: FBT001 - `_again_and_again` calls it
+    async def _end_waits(self) -> None:
         shards = list(self._board.leases.mine)
         if not shards:
             return
