@@ -289,6 +289,7 @@ class Lives:
                 concurrency=dict.fromkeys(TargetKind, _SLOTS),
                 budgets=Budgets(first=_CALL, later=_CALL),
                 endpoint_schedule=SCHEDULE,
+                patience=timedelta(),
             ),
             desk=self.desk,
         )

@@ -40,7 +40,7 @@ async def test_kills_of_the_sender_in_the_middle_of_its_calls(
 ) -> None:
     """What a dead sender left becomes uncertain when its calls must have ended; echoes tell."""
     # Later than that.
-    monkeypatch.setenv("SANDBOX_ECHO_DELAY_SECONDS", "18")
+    monkeypatch.setenv("SANDBOX_ECHO_DELAY_SECONDS", "22")
     plan = Plan(
         contacts=100, accounts=2, pages=1, third_party=False, rate=15, repeated=0.1, answered=0.8
     )

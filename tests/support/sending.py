@@ -230,6 +230,7 @@ class Outbox:
         slots: int = 1000,
         concurrency: int = 50,
         schedule: RetrySchedule = SCHEDULE,
+        patience: timedelta = timedelta(),
         takes_over: bool = True,
     ) -> AsyncIterator[tuple[Sender, Leases]]:
         """Run a sender that owns all shards under an epoch."""
@@ -252,6 +253,7 @@ class Outbox:
                 concurrency=dict.fromkeys(TargetKind, concurrency),
                 budgets=Budgets(first=budgets, later=budgets),
                 endpoint_schedule=schedule,
+                patience=patience,
                 chance=random.Random(1),
             ),
             desk=self.desk,

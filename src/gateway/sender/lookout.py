@@ -44,13 +44,30 @@ class Lookout:
     """Finds what is due and puts it on the board."""
 
     def __init__(
-        self, database: Database, board: Board, settlements: SettlementQueue, graph: GraphClient
+        self,
+        database: Database,
+        board: Board,
+        settlements: SettlementQueue,
+        graph: GraphClient,
+        *,
+        patience: timedelta,
     ) -> None:
+        """Take what it works with.
+
+        Args:
+            database: Where the deliveries are.
+            board: Where what may leave is put.
+            settlements: Take the calls whose outcome nobody will tell any more.
+            graph: Tells what became of messages of which nobody knows.
+            patience: How long whoever had a shard before may still tell how its calls ended.
+        """
         self._database = database
         self._board = board
         self._settlements = settlements
         self._graph = graph
+        self._patience = patience.total_seconds()
         self._gained: set[int] = set()
+        self._gained_at: dict[int, float] = {}
         self._due_in: set[int] = set()
         self._waiting_in: set[int] = set()
         self._look_now = asyncio.Event()
@@ -68,6 +85,7 @@ class Lookout:
     def gain(self, epochs: Mapping[int, int]) -> None:
         """Take over shards, with the calls that their former owner may still be making."""
         self._gained.update(epochs)
+        self._gained_at.update(dict.fromkeys(epochs, time.monotonic()))
         self.wake(epochs.keys())
 
     def look_for_more(self) -> None:
@@ -164,8 +182,7 @@ class Lookout:
         board = self._board
         shards = list(board.leases.mine)
         if shards:
-            for ended in await sweeps.end_unseen_calls(self._database, shards, mine=board.own):
-                self._settlements.put(ended)
+            await self._end_unseen()
             board.offer(await sweeps.release_lanes(self._database, shards))
             await sweeps.release_stranded(self._database, shards)
             await self._end_foreign(shards)
@@ -176,6 +193,18 @@ class Lookout:
         SLOWED_TARGETS.set(board.lanes.slowed_targets)
         RESTING_TARGETS.set(board.lanes.resting_targets(now=board.clock.now()))
         UNSETTLED.set(len(self._settlements))
+
+    async def _end_unseen(self) -> None:
+        """Give up on calls that must be over, where nobody has told for long enough.
+
+        After an outage of the database their process may live and have yet to write it down.
+        """
+        long_ago = time.monotonic() - self._patience
+        shards = [shard for shard in self._board.leases.mine if self._gained_at[shard] <= long_ago]
+        if shards:
+            mine = self._board.own
+            for ended in await sweeps.end_unseen_calls(self._database, shards, mine=mine):
+                self._settlements.put(ended)
 
     async def _end_foreign(self, shards: Collection[int]) -> None:
         """Free the lanes of calls that other processes have settled meanwhile."""

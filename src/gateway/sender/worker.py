@@ -15,6 +15,7 @@ import asyncio
 import random
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from typing import Final
 
 import structlog
@@ -60,6 +61,8 @@ class SenderPlan:
         concurrency: Calls at once to one target, by its kind; endpoints may have their own number.
         budgets: How long a call may last.
         endpoint_schedule: The waits between attempts at an endpoint's delivery.
+        patience: How long a shard's former owner may still tell how its calls ended; longer than
+            it waits between two tries to settle them.
         chance: Spreads retries.
     """
 
@@ -67,6 +70,7 @@ class SenderPlan:
     concurrency: Mapping[TargetKind, int]
     budgets: Budgets
     endpoint_schedule: RetrySchedule
+    patience: timedelta = timedelta(seconds=3)
     chance: random.Random = field(default_factory=random.SystemRandom)
 
 
@@ -107,7 +111,9 @@ class Sender:
             at=at,
         )
         self._caller = Caller(transports, leases, at=at)
-        self._lookout = Lookout(database, self._board, self._settlements, graph)
+        self._lookout = Lookout(
+            database, self._board, self._settlements, graph, patience=plan.patience
+        )
         self._register = AppRegister(database, self._board, at=at)
         self._preparing = Preparing(desk, self._board)
         self._claims = asyncio.Semaphore(_CLAIMS_AT_ONCE)

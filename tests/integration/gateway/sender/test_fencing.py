@@ -8,6 +8,7 @@ from tests.support.sending import Outbox
 
 from gateway.db.unit_of_work import Database
 from gateway.domain.delivery import Accepted, Retry, SendError, Unknown
+from gateway.sender import sweeps
 
 pytestmark = [pytest.mark.integration, pytest.mark.enable_socket]
 
@@ -86,14 +87,17 @@ async def test_the_next_owner_waits_until_the_call_of_the_stalled_one_must_have_
     assert [call.text for call in outbox.graph.calls] == ["first", "third", "second"]
 
 
-async def test_calls_of_a_dead_process_become_uncertain_and_are_not_repeated(outbox: Outbox):
+@pytest.mark.parametrize("patience", [timedelta(), timedelta(seconds=2)])
+async def test_calls_of_a_dead_process_become_uncertain_and_are_not_repeated(
+    outbox: Outbox, patience
+):
     conversation = await outbox.conversation(await outbox.page())
     async with outbox.sender(epoch=1, budgets=timedelta(seconds=0.6)):
         first = await outbox.send(conversation, "first")
         second = await outbox.send(conversation, "second")
         await outbox.graph.call()
     # The process is gone; its call is not settled. `call_ends_by` is at most 1.6 s away.
-    async with outbox.sender(epoch=2, owner="another"):
+    async with outbox.sender(epoch=2, owner="another", patience=patience):
         message = await outbox.until(first, "uncertain")
         assert message.error["code"] == "upstream-failed"
         # Its lane waits for the echo.
@@ -134,6 +138,37 @@ async def test_an_answer_after_the_takeover_ends_the_doubt(outbox: Outbox):
     assert message.error is None
     (resolved,) = await outbox.events("gateway.message.resolved.v1")
     assert resolved["data"]["message"]["status"] == "sent"
+
+
+async def test_who_could_not_settle_for_an_outage_is_waited_for(outbox: Outbox, monkeypatch):
+    swept = asyncio.Queue()
+    released = sweeps.release_stranded
+
+    async def noted(database, shards):
+        await released(database, shards)
+        swept.put_nowait(shards)
+
+    monkeypatch.setattr(sweeps, "release_stranded", noted)
+    conversation = await outbox.conversation(await outbox.page())
+    original = outbox.database
+    outbox.database = away = IsAway(original)
+    async with outbox.sender(epoch=1, budgets=timedelta(seconds=0.6)) as (_, leases):
+        outbox.database = original
+        message_id = await outbox.send(conversation, "hello")
+        call = await outbox.graph.call()
+        away.away = True
+        call.answer(Accepted("m_1"))
+        async with asyncio.timeout(5):
+            await away.refused.wait()
+        leases.epochs = {}
+        overdue = "SELECT count(*) FROM deliveries WHERE call_ends_by < clock_timestamp()"
+        await outbox.eventually(overdue, 1)
+        async with outbox.sender(epoch=2, owner="another", patience=timedelta(hours=1)):
+            async with asyncio.timeout(10):
+                await swept.get()
+            away.away = False
+            await outbox.until(message_id, "sent")
+    assert await outbox.events("gateway.message.uncertain.v1") == []
 
 
 async def test_an_answer_of_an_earlier_attempt_changes_nothing(outbox: Outbox):
