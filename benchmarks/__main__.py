@@ -9,7 +9,7 @@ import sys
 from typing import Final
 
 from benchmarks import figures, yardstick
-from benchmarks.stage import broker_of
+from benchmarks.stage import broker_of, prefix_of
 
 PARTS: Final = (
     "normalise",
@@ -45,9 +45,9 @@ def main(words: list[str]) -> int:
         return 2
     for part in words or [part for part in there if part not in LONG]:
         print(f"--- {part}", flush=True)
-        if broker_of(part) == "noida":
-            figures.forget(part)
-        yardstick.lay_on(part)
+        prefix = prefix_of(part, broker_of(part))
+        figures.forget(prefix)
+        yardstick.lay_on(prefix)
         importlib.import_module(f"benchmarks.{part}").main()
     if not words:
         importlib.import_module("benchmarks.report").main([])

@@ -6,9 +6,12 @@ import json
 import os
 import platform
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from gateway.clock import SystemClock
+
+# In the names of figures that were measured on Apache Kafka.
+APACHE: Final = ".apache_kafka"
 
 # Where profiles are taken, what is measured is kept apart.
 FILE = Path(__file__).resolve().parent.parent / "build" / "bench.json"
@@ -36,8 +39,8 @@ def record(name: str, value: float, unit: str) -> None:
         file.write(json.dumps(kept, indent=2, ensure_ascii=False) + "\n")
 
 
-def forget(part: str) -> None:
-    """Drop the figures of a part that is about to be measured anew.
+def forget(prefix: str) -> None:
+    """Drop the figures whose names begin so, which are about to be measured anew.
 
     Those of Apache Kafka stay until they are measured again, which takes a machine that has it.
     """
@@ -49,7 +52,7 @@ def forget(part: str) -> None:
         kept["figures"] = {
             name: figure
             for name, figure in kept["figures"].items()
-            if not name.startswith(f"{part}.") or ".apache_kafka." in name
+            if not name.startswith(f"{prefix}.") or (APACHE in name and APACHE not in prefix)
         }
         file.seek(0)
         file.truncate(0)

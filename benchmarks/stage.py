@@ -17,6 +17,7 @@ from typing import Final, Literal
 
 import httpx
 
+from benchmarks.figures import APACHE
 from gateway.db.migrate import upgrade
 from gateway.dev.identity import Identity
 from gateway.embedded import ApacheKafka, Noida, Postgres, Program, Server
@@ -57,7 +58,7 @@ def broker_of(part: str) -> Broker:
 
 def prefix_of(part: str, broker: Broker) -> str:
     """Return what the names of a part's figures begin with, so that each broker has its own."""
-    return part if broker == "noida" else f"{part}.apache_kafka"
+    return part if broker == "noida" else f"{part}{APACHE}"
 
 
 @contextlib.contextmanager

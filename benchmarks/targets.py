@@ -52,10 +52,17 @@ class Targets:
     def _secret(self) -> str:
         return self.here.identity.app_secret
 
-    def requests(self, seconds: int, pages: Sequence[str] = (webhooks.PAGE,)) -> Path:
+    def requests(
+        self,
+        seconds: int,
+        *,
+        pages: Sequence[str] = (webhooks.PAGE,),
+        contacts: int = webhooks.CONTACTS,
+    ) -> Path:
         """Prepare more distinct webhooks than can be sent in so many seconds."""
         file = self.here.directory / f"requests-{next(self._files)}"
-        bodies = list(webhooks.messages(seconds * _MOST_A_SECOND, pages=pages))
+        number = seconds * _MOST_A_SECOND
+        bodies = list(webhooks.messages(number, pages=pages, contacts=contacts))
         wrk.write_requests(file, bodies, self._secret.encode())
         return file
 
