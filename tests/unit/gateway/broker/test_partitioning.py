@@ -1,10 +1,11 @@
 """Keys go where Kafka's own clients put them, for ever."""
 
+import aiokafka.partitioner
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.broker.partitioning import partition_of
+from gateway.broker.partitioning import murmur2, partition_of
 
 
 # Murmur2 as in org.apache.kafka.common.utils.UtilsTest, sign bit off.
@@ -27,3 +28,8 @@ def test_the_hash_is_kafkas(key, hash_value):
 @given(st.binary(max_size=300), st.integers(1, 1000))
 def test_every_key_has_a_partition(key, partitions):
     assert 0 <= partition_of(key, partitions) < partitions
+
+
+@given(st.binary(max_size=300))
+def test_the_hash_is_that_of_the_client_that_we_use(data):
+    assert murmur2(data) == aiokafka.partitioner.murmur2(data) & 0xFFFFFFFF
