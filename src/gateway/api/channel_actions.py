@@ -5,12 +5,11 @@ from datetime import timedelta
 from typing import Final
 
 from fastapi import APIRouter, Response
-from pydantic import Field, SecretStr
+from pydantic import Field
 
 from gateway.api.channel_bodies import Address
 from gateway.api.channel_resources import existing_channel, shown
 from gateway.api.connecting import (
-    access_of,
     challenge_address,
     connect_page,
     incoming_token_hash,
@@ -23,7 +22,7 @@ from gateway.api.source_changes import signing_secrets
 from gateway.contracts.resources import Channel as ChannelResource
 from gateway.db.channel_writes import change_channel
 from gateway.db.channels import Channel
-from gateway.db.meta_apps import get_app, raise_secret_version
+from gateway.db.meta_apps import raise_secret_version
 from gateway.db.secrets import rotate
 from gateway.domain.channel import ChannelKind, ChannelStatus, StatusReason, status_with
 from gateway.errors import (
@@ -35,7 +34,7 @@ from gateway.http.exchange import Exchange
 from gateway.http.routes import WRITE, AccountId, GatewayRoute, Outside, Work
 from gateway.http.schemas import Body, Moment, Resource
 from gateway.messaging.channel_status import write_status
-from gateway.messaging.page_access import wanted_of
+from gateway.messaging.page_access import probe_access
 from gateway.messaging.probing import take_challenge
 from gateway.meta.page_findings import PageRefusedError
 from gateway.net.signing import generate_signing_secret
@@ -223,15 +222,12 @@ async def _probe(
     exchange: Exchange, parts: ApiParts, channel: Channel
 ) -> tuple[ChannelStatus, StatusReason | None]:
     async with exchange.glance() as work:
-        app = await get_app(work.connection, channel.meta_app_id or "")
-        if channel.page_access_token is None or app is None:
-            return ChannelStatus.DISCONNECTED, StatusReason.TOKEN_EXPIRED
-        token = work.keyring.decrypt(
-            bytes(channel.page_access_token), row=channel.secret_row("page_access_token")
-        )
-        access = access_of(work, app)
+        access = await probe_access(work, channel)
+    if access is None:
+        return ChannelStatus.DISCONNECTED, StatusReason.TOKEN_EXPIRED
+    app, wanted = access
     try:
-        page = await connect_page(parts, access, wanted_of(channel, SecretStr(token)))
+        page = await connect_page(parts, app, wanted)
     except PageRefusedError as error:
         return ChannelStatus.DISCONNECTED, error.reason
     return status_with(page.trouble), page.trouble

@@ -15,9 +15,6 @@ from gateway.api.parts import ApiParts, Parts
 from gateway.api.refusals import refuse_channel
 from gateway.api.sending import lock_place
 from gateway.db.channels import Channel, get_channel
-from gateway.db.meta_apps import get_app
-from gateway.db.secrets import UndecryptableError
-from gateway.db.unit_of_work import UnitOfWork
 from gateway.domain.channel import has_window
 from gateway.domain.conversation import ThreadOwner, inbox_of, owner_named
 from gateway.domain.delivery import Accepted, Outcome, Reauthenticate, Refused, WindowRefused
@@ -34,7 +31,7 @@ from gateway.http.exchange import Exchange
 from gateway.http.routes import SEND, AccountId, GatewayRoute, Outside, Trace
 from gateway.http.schemas import IS_TEXT, Body
 from gateway.messaging.channel_health import mark_channel
-from gateway.messaging.page_access import page_access
+from gateway.messaging.page_access import get_page_access
 from gateway.messaging.thread_ownership import set_thread_owner
 from gateway.meta.graph import PageAccess
 from gateway.meta.thread_control import ThreadControl, says_owned_elsewhere, says_wrong_target
@@ -83,7 +80,7 @@ async def control_thread(
         assert channel is not None
         refuse_channel(channel)
         control = _control(channel, body)
-        access = await _access(work, channel)
+        access = await get_page_access(work, channel)
     await _ask_meta(outside, parts, channel, access, conversation.source_contact_id, control)
     work = await outside.effect()
     place = await lock_place(work, account_id, conversation_id)
@@ -111,16 +108,6 @@ def _control(channel: Channel, body: NewThreadControl) -> ThreadControl:
             faults=[FieldFault("/target_app_id", "not-applicable", "Only `pass` has a target.")],
         )
     return ThreadControl(body.action, target, body.metadata)
-
-
-async def _access(work: UnitOfWork, channel: Channel) -> PageAccess:
-    app = await get_app(work.connection, channel.meta_app_id or "")
-    if app is None:
-        raise UpstreamFailedError("The channel has no Meta app to ask with.")
-    try:
-        return page_access(work.keyring, channel, app)
-    except UndecryptableError as error:
-        raise UpstreamFailedError("The channel's token cannot be read.") from error
 
 
 async def _ask_meta(

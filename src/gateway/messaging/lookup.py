@@ -7,15 +7,12 @@ from sqlalchemy import select
 
 from gateway.db.channels import Channel
 from gateway.db.messages import Message
-from gateway.db.meta_apps import get_app
-from gateway.db.secrets import UndecryptableError
 from gateway.db.sending import find_recipients
 from gateway.db.tables import messages
 from gateway.db.unit_of_work import Database
 from gateway.domain.channel import ChannelKind
 from gateway.domain.message import Direction
-from gateway.errors import UpstreamFailedError
-from gateway.messaging.page_access import page_access
+from gateway.messaging.page_access import get_page_access
 from gateway.messaging.resources import content_on_the_wire
 from gateway.meta.conversations import Lookup, find_message
 from gateway.meta.graph import GraphClient, PageAccess
@@ -54,7 +51,7 @@ async def _facts(
     database: Database, channel: Channel, message: Message
 ) -> tuple[PageAccess, str, set[str]]:
     async with database.unit_of_work() as work:
-        app = await get_app(work.connection, channel.meta_app_id or "")
+        access = await get_page_access(work, channel)
         recipients = await find_recipients(work.connection, [message.conversation_id])
         contact_id = recipients[message.conversation_id].source_contact_id
         known = (
@@ -70,10 +67,4 @@ async def _facts(
             .limit(_KNOWN_MESSAGES)
         )
         known_mids = set((await work.connection.execute(known)).scalars())
-        if app is None:
-            raise UpstreamFailedError("The channel has no Meta app to ask with.")
-        try:
-            access = page_access(work.keyring, channel, app)
-        except UndecryptableError as error:
-            raise UpstreamFailedError("The channel's token cannot be read.") from error
         return access, contact_id, known_mids

@@ -7,6 +7,7 @@ from gateway.db.meta_apps import MetaApp, get_app
 from gateway.db.secrets import KeyRing, UndecryptableError
 from gateway.db.unit_of_work import UnitOfWork
 from gateway.domain.channel import ChannelKind
+from gateway.errors import UpstreamFailedError
 from gateway.meta.graph import PageAccess
 from gateway.meta.page_findings import AppAccess, Wanted
 
@@ -30,14 +31,26 @@ def page_access(keyring: KeyRing, channel: Channel, app: MetaApp) -> PageAccess:
     )
 
 
-async def find_page_access(work: UnitOfWork, channel: Channel) -> PageAccess | None:
-    """Return the access to a channel's Page; None where there is none that can be used."""
+async def get_page_access(work: UnitOfWork, channel: Channel) -> PageAccess:
+    """Return the access to a channel's Page.
+
+    Raises:
+        UpstreamFailedError: There is none that can be used.
+    """
     app = await get_app(work.connection, channel.meta_app_id or "")
     if app is None:
-        return None
+        raise UpstreamFailedError("The channel has no Meta app to ask with.")
     try:
         return page_access(work.keyring, channel, app)
-    except UndecryptableError:
+    except UndecryptableError as error:
+        raise UpstreamFailedError("The channel's token cannot be read.") from error
+
+
+async def find_page_access(work: UnitOfWork, channel: Channel) -> PageAccess | None:
+    """Return the access to a channel's Page; None where there is none that can be used."""
+    try:
+        return await get_page_access(work, channel)
+    except UpstreamFailedError:
         return None
 
 
