@@ -10,6 +10,7 @@ its most.
 import asyncio
 import os
 import random
+import time
 from dataclasses import dataclass
 from statistics import median
 from typing import Any, Final
@@ -18,11 +19,11 @@ import asyncpg
 import httpx
 from sqlalchemy import text
 
-from benchmarks.crowd import Crowd, Quantiles
+from benchmarks.crowd import Crowd
 from benchmarks.desk import Desk, desk
 from benchmarks.figures import record
 from benchmarks.sending import sends_to, slow_graph
-from benchmarks.stage import OTHER_CORE, peak_mebibytes, stage
+from benchmarks.stage import OTHER_CORE, ROLE_CORE, busy_seconds, peak_mebibytes, stage
 from gateway.db.outbox import NewEvent
 from gateway.domain import ids
 from gateway.domain.shards import shard_of
@@ -92,6 +93,8 @@ async def _run() -> None:
     ):
         record(f"backlog.{name}.p50", median(each.p50 for each in of), "ms")
         record(f"backlog.{name}.p99", median(each.p99 for each in of), "ms")
+        record(f"backlog.{name}.core_0_busy", median(each.core_0 for each in of), "ratio")
+        record(f"backlog.{name}.core_1_busy", median(each.core_1 for each in of), "ratio")
     more = [turn.beside_million.p99 - turn.beside_few.p99 for turn in turns]
     record("backlog.p99_more", median(more), "ms")
     more = [turn.beside_million.p99 - turn.alone.p99 for turn in turns]
@@ -99,28 +102,51 @@ async def _run() -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class _Turn:
-    """How long the others' messages took, and how many a second the million's endpoint got."""
+class _Leg:
+    """How long the others' messages took meanwhile, in milliseconds, and how busy the cores were.
 
-    alone: Quantiles
-    beside_few: Quantiles
-    beside_million: Quantiles
+    Core 0 has the sender alone.
+    """
+
+    p50: float
+    p99: float
+    core_0: float
+    core_1: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Turn:
+    """One of each, and how many a second the million's endpoint got."""
+
+    alone: _Leg
+    beside_few: _Leg
+    beside_million: _Leg
     drained: float
 
 
 async def _turn(crowd: Crowd, full: Desk, few: str, million: str) -> _Turn:
-    alone = await crowd.answer(seconds=_SECONDS, rate=_RATE)
+    alone = await _leg(crowd)
     await _limit(full, few, _LIMIT)
-    beside_few = await crowd.answer(seconds=_SECONDS, rate=_RATE)
+    beside_few = await _leg(crowd)
     await _limit(full, few, 1)
     await _limit(full, million, _LIMIT)
     before = await _hooks(crowd)
     began = asyncio.get_running_loop().time()
-    beside_million = await crowd.answer(seconds=_SECONDS, rate=_RATE)
+    beside_million = await _leg(crowd)
     took = asyncio.get_running_loop().time() - began
     drained = (await _hooks(crowd) - before) / took
     await _limit(full, million, 1)
     return _Turn(alone, beside_few, beside_million, drained)
+
+
+async def _leg(crowd: Crowd) -> _Leg:
+    def clocks() -> list[float]:
+        return [busy_seconds(ROLE_CORE), busy_seconds(OTHER_CORE), time.monotonic()]
+
+    before = clocks()
+    waits = await crowd.answer(seconds=_SECONDS, rate=_RATE)
+    core_0, core_1, took = (end - start for start, end in zip(before, clocks(), strict=True))
+    return _Leg(waits.p50, waits.p99, core_0 / took, core_1 / took)
 
 
 async def _hooks(crowd: Crowd) -> int:
