@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from gateway.db.rows import as_json
+from gateway.db.rows import as_json, rows_of
 
 if TYPE_CHECKING:
     from gateway.db.unit_of_work import UnitOfWork
@@ -91,8 +91,17 @@ _LOCK = text(
     "ORDER BY id FOR UPDATE"
 )
 _LOCK_FREE = text(f"{_LOCK} SKIP LOCKED")
+_SAVED = """
+    account_id text, id text, next_seq bigint, enquiry_id text, engaged_agent_id text,
+    last_inbound_at timestamptz,
+    last_action_at timestamptz, last_message_at timestamptz, last_outbound_at timestamptz,
+    window_notice_at timestamptz,
+    delivered_watermark timestamptz, read_watermark timestamptz, thread_owner text,
+    thread_owner_since timestamptz, automatic_at timestamptz[],
+    automation_paused_at timestamptz
+"""
 _SAVE = text(
-    """
+    f"""
     UPDATE conversations c SET
       next_seq = r.next_seq, enquiry_id = r.enquiry_id,
       engaged_agent_id = r.engaged_agent_id, last_inbound_at = r.last_inbound_at,
@@ -102,16 +111,9 @@ _SAVE = text(
       read_watermark = r.read_watermark, thread_owner = r.thread_owner,
       thread_owner_since = r.thread_owner_since, automatic_at = r.automatic_at,
       automation_paused_at = r.automation_paused_at
-    FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS r(
-      account_id text, id text, next_seq bigint, enquiry_id text, engaged_agent_id text,
-      last_inbound_at timestamptz,
-      last_action_at timestamptz, last_message_at timestamptz, last_outbound_at timestamptz,
-      window_notice_at timestamptz,
-      delivered_watermark timestamptz, read_watermark timestamptz, thread_owner text,
-      thread_owner_since timestamptz, automatic_at timestamptz[],
-      automation_paused_at timestamptz)
+    FROM {rows_of(_SAVED)}
     WHERE c.account_id = r.account_id AND c.id = r.id
-    """
+    """  # noqa: S608 - constant column names
 )
 
 
@@ -151,6 +153,6 @@ async def save_conversations(
     changed = [conversation for conversation in conversations if conversation.changed]
     if not changed:
         return
-    await connection.execute(_SAVE, {"rows": as_json(changed)})
+    await connection.execute(_SAVE, {"rows": as_json(changed), "count": len(changed)})
     for conversation in changed:
         conversation.remember()

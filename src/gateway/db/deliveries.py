@@ -13,6 +13,7 @@ from typing import Any, Final
 from sqlalchemy import Row, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from gateway.db.rows import rows_of
 from gateway.domain.delivery import DeliveryKind, DeliveryStatus, TargetKind
 
 # A lease with less left than this starts nothing.
@@ -162,18 +163,20 @@ _LOCK: Final = text(
     f"SELECT {_COLUMNS} FROM deliveries d WHERE d.id = ANY(:ids) ORDER BY d.id FOR UPDATE"  # noqa: S608 - constant column names
 )
 
+_SAVED: Final = """
+    id text, status text, ready boolean, holds_lane boolean, holds_until timestamptz,
+    due_at timestamptz, held_at timestamptz, deadline_at timestamptz, attempt integer,
+    first_attempt_at timestamptz, settled_at timestamptz
+"""
 _SAVE: Final = text(
-    """
+    f"""
     UPDATE deliveries d
     SET status = r.status, ready = r.ready, holds_lane = r.holds_lane, holds_until = r.holds_until,
         due_at = r.due_at, held_at = r.held_at, deadline_at = r.deadline_at, attempt = r.attempt,
         first_attempt_at = r.first_attempt_at, settled_at = r.settled_at
-    FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS r(
-      id text, status text, ready boolean, holds_lane boolean, holds_until timestamptz,
-      due_at timestamptz, held_at timestamptz, deadline_at timestamptz, attempt integer,
-      first_attempt_at timestamptz, settled_at timestamptz)
+    FROM {rows_of(_SAVED)}
     WHERE d.id = r.id
-    """
+    """  # noqa: S608 - constant column names
 )
 
 _RECORD: Final = text(
@@ -302,7 +305,7 @@ async def save_deliveries(connection: AsyncConnection, deliveries: Iterable[Deli
         for each in deliveries
     ]
     if rows:
-        await connection.execute(_SAVE, {"rows": json.dumps(rows)})
+        await connection.execute(_SAVE, {"rows": json.dumps(rows), "count": len(rows)})
 
 
 async def record_attempts(connection: AsyncConnection, attempts: Iterable[AttemptRow]) -> None:

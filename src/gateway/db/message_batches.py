@@ -2,13 +2,14 @@
 
 from collections.abc import Collection, Sequence
 from datetime import datetime
+from functools import cache
 from typing import Any, Final
 
-from sqlalchemy import text
+from sqlalchemy import TextClause, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.db.messages import Message
-from gateway.db.rows import as_json
+from gateway.db.rows import as_json, rows_of
 
 _TYPES: Final = {
     "content": "jsonb",
@@ -21,14 +22,13 @@ _TYPES: Final = {
 }
 
 _TAKE_MARKS: Final = text(
-    """
+    f"""
     DELETE FROM pending_marks p
-    USING jsonb_to_recordset(CAST(:rows AS jsonb)) AS r(
-      account_id text, channel_id text, source_message_id text)
+    USING {rows_of("account_id text, channel_id text, source_message_id text")}
     WHERE p.account_id = r.account_id AND p.channel_id = r.channel_id
       AND p.source_message_id = r.source_message_id
     RETURNING p.channel_id, p.source_message_id, p.kind, p.at
-    """
+    """  # noqa: S608 - constant column names
 )
 
 
@@ -44,7 +44,7 @@ async def change_messages(
             {"account_id": message.account_id, "id": message.id} | values
             for message, values in group
         ]
-        await connection.execute(text(_update(names)), {"rows": as_json(rows)})
+        await connection.execute(_update(names), {"rows": as_json(rows), "count": len(rows)})
     for message, values in changes:
         for name, value in values.items():
             setattr(message, name, value)
@@ -74,20 +74,21 @@ async def take_all_marks(
         for (channel_id, name), message in known.items()
     ]
     marks: dict[str, dict[str, datetime]] = {}
-    for row in await connection.execute(_TAKE_MARKS, {"rows": as_json(rows)}):
+    for row in await connection.execute(_TAKE_MARKS, {"rows": as_json(rows), "count": len(rows)}):
         message = known[row.channel_id, row.source_message_id]
         marks.setdefault(message.id, {})[row.kind] = row.at
     return marks
 
 
-def _update(names: tuple[str, ...]) -> str:
+@cache
+def _update(names: tuple[str, ...]) -> TextClause:
     types = {n: _TYPES.get(n, "timestamptz" if n.endswith("_at") else None) for n in names}
     unknown = [name for name, kind in types.items() if kind is None]
     assert not unknown, f"columns that batches do not change: {unknown}"
     record = ", ".join(f"{name} {kind}" for name, kind in types.items())
     values = ", ".join(f"{name} = r.{name}" for name in names)
-    return (
+    return text(
         f"UPDATE messages m SET {values} "  # noqa: S608 - names of columns that stand above
-        f"FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS r(account_id text, id text, {record}) "
+        f"FROM {rows_of(f'account_id text, id text, {record}')} "
         "WHERE m.account_id = r.account_id AND m.id = r.id"
     )

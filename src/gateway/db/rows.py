@@ -26,3 +26,14 @@ def _plain(value: object) -> object:
         names = (field.name for field in fields(value) if not field.name.startswith("_"))
         return {name: getattr(value, name) for name in names}
     raise TypeError(type(value).__name__)
+
+
+def rows_of(columns: str) -> str:
+    """Return what `FROM` takes for rows named `r`: the JSON of `:rows`, of which `:count` are.
+
+    PostgreSQL takes such rows for a hundred, and would rather read the ten thousand rows of a
+    table than look up a hundred of them. With a limit it takes them for a few.
+    """
+    return (
+        f"(SELECT * FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS t({columns}) LIMIT :count) r"  # noqa: S608 - constant column names
+    )

@@ -9,6 +9,7 @@ from typing import Any, Final
 from sqlalchemy import Row, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from gateway.db.rows import rows_of
 from gateway.domain.delivery import TargetKind
 from gateway.domain.endpoint_health import LEAST_FAILURES, SILENCE, Failing
 from gateway.domain.pacing import Pace
@@ -68,13 +69,13 @@ _LIMITS: Final = text(
 )
 
 # Rows that stay as they are are not written, nor are failures that change nothing any more.
+_HEALTH: Final = "id text, succeeded boolean, timed_out boolean, failures integer"
 _NOTE_HEALTH: Final = text(
-    """
+    f"""
     WITH told AS (
       SELECT e.account_id, e.id, r.succeeded, r.timed_out, r.failures,
              e.failing_since IS NULL OR e.last_failed_at < :forgotten AS begins
-      FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS r(id text, succeeded boolean,
-                                                         timed_out boolean, failures integer)
+      FROM {rows_of(_HEALTH)}
       JOIN endpoints e ON e.id = r.id
       WHERE e.last_attempt_timed_out <> r.timed_out OR (e.failing_since IS NULL) <> r.succeeded
         OR (NOT r.succeeded AND (e.failures < :enough OR e.last_failed_at < :noted_before)))
@@ -87,7 +88,7 @@ _NOTE_HEALTH: Final = text(
         failing_told_at = CASE WHEN t.succeeded OR t.begins THEN NULL ELSE e.failing_told_at END,
         last_attempt_timed_out = t.timed_out
     FROM told t WHERE e.account_id = t.account_id AND e.id = t.id
-    """
+    """  # noqa: S608 - constant column names
 )
 
 _FAILING: Final = text(
@@ -132,6 +133,7 @@ async def note_health(
         _NOTE_HEALTH,
         {
             "rows": json.dumps(rows),
+            "count": len(rows),
             "now": now,
             "forgotten": now - SILENCE,
             "noted_before": now - _NOTED_EACH,

@@ -4,12 +4,13 @@ Tables are small here, so that to read one from end to end would be right: scans
 want whole tables, are made to look dear. Who reads much all the same has no index for it.
 """
 
+import re
 from collections.abc import AsyncIterator
 
 import asyncpg
 import pytest
 from benchmarks.database import superuser_address
-from benchmarks.size.operations import Place, operations, places
+from benchmarks.size.operations import Operation, Place, operations, places
 from benchmarks.size.plans import Databases, Plan, explaining_databases
 from benchmarks.size.rows import Extent, fill
 
@@ -20,6 +21,7 @@ from gateway.embedded import Postgres, Server
 ROWS = 8_000
 # More than the five after which one plan may serve for all values.
 ROUNDS = 6
+SAVES = re.compile(r"\s*UPDATE (conversations|deliveries) \w SET .* jsonb_to_recordset", re.DOTALL)
 NO_WHOLE_TABLES = dict.fromkeys(("enable_seqscan", "enable_hashjoin", "enable_mergejoin"), "off")
 
 
@@ -43,18 +45,38 @@ async def test_no_statement_reads_what_it_is_not_about(
     explaining: Databases, extent: Extent
 ) -> None:
     faults = []
+    async for operation, place, plan in _plans(explaining, extent):
+        fault = _fault(plan, operation.touches)
+        if fault:
+            faults.append(f"{operation.name} ({place.name}): {fault}\n  {plan.statement}")
+    assert not faults, "\n".join(dict.fromkeys(faults))
+
+
+async def test_rows_that_are_saved_are_looked_up_where_reading_all_looks_as_cheap(
+    own_postgres: Server[Postgres], extent: Extent
+) -> None:
+    address = superuser_address(own_postgres).replace("postgresql://", "postgresql+asyncpg://")
+    shapes: dict[str, set[str]] = {}
+    async with explaining_databases(address) as databases:
+        async for _, _, plan in _plans(databases, extent):
+            if saved := SAVES.match(plan.statement):
+                shapes.setdefault(saved[1], set()).add(plan.shape)
+    assert shapes == {"conversations": {"ix_conversations_id"}, "deliveries": {"pk_deliveries"}}
+
+
+async def _plans(
+    databases: Databases, extent: Extent
+) -> AsyncIterator[tuple[Operation, Place, Plan]]:
+    """Do every operation at every place, undo it, and tell of its plans."""
     for operation in operations():
-        database, log = explaining(operation.role)
+        database, log = databases(operation.role)
         for place in _many(extent):
             async with database.engine.connect() as connection, connection.begin() as transaction:
                 work = UnitOfWork(connection, now=extent.now, keyring=database.keyring)
                 await operation.run(work, place)
                 await transaction.rollback()
             for plan in await log.take():
-                fault = _fault(plan, operation.touches)
-                if fault:
-                    faults.append(f"{operation.name} ({place.name}): {fault}\n  {plan.statement}")
-    assert not faults, "\n".join(dict.fromkeys(faults))
+                yield operation, place, plan
 
 
 def _many(extent: Extent) -> list[Place]:
