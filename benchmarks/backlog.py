@@ -36,7 +36,6 @@ _FEW: Final = 30_000
 _GRAPH_MILLISECONDS: Final = 50
 _PAIRS: Final = 5
 _SECONDS: Final = 8.0
-_WARM_UP_SECONDS: Final = 6.0
 # Limits are read every two seconds.
 _NOTICED_SECONDS: Final = 3.0
 _RATE: Final = 100
@@ -80,7 +79,7 @@ async def _run() -> None:
         million = await _fill(full, graph_url, place.database_url, numbers)
         crowd = Crowd(full, graph_url, random.Random(7))  # noqa: S311 - no secret
         async with place.role("sender", environment=sends_to(graph_url)) as role:
-            await crowd.answer(seconds=_WARM_UP_SECONDS, rate=_RATE)
+            await crowd.warm_up(rate=_RATE)
             turns = [await _turn(crowd, full, few, million) for _ in range(_PAIRS)]
             record("backlog.deliveries", _DELIVERIES, "deliveries")
             record("backlog.memory", peak_mebibytes(role.pid), "MiB")

@@ -13,6 +13,7 @@ from benchmarks.desk import Desk
 from benchmarks.sending import journal
 
 _TICK_SECONDS: Final = 0.02
+_WARM_UP_SECONDS: Final = 6.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +54,12 @@ class Crowd:
     async def heal(self) -> None:
         """Let every call be answered, and those that hang."""
         await self.call("/heal")
+
+    async def warm_up(self, *, rate: int) -> None:
+        """Answer for a while, before and after PostgreSQL has seen what is in its tables."""
+        await self.answer(seconds=_WARM_UP_SECONDS, rate=rate)
+        await self._full.settle_down()
+        await self.answer(seconds=_WARM_UP_SECONDS / 2, rate=rate)
 
     async def answer(
         self,

@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import insert
+from sqlalchemy import insert, text
 
 from gateway.clock import SystemClock
 from gateway.db.channels import find_channels
@@ -46,6 +46,11 @@ class Desk:
     channels: Sequence[str]
     pages: Sequence[str]
     contacts: Sequence[str]
+
+    async def settle_down(self) -> None:
+        """Let PostgreSQL see what is in its tables, as it does by itself within a minute."""
+        async with self.database.engine.begin() as connection:
+            await connection.execute(text("ANALYZE"))
 
     async def accept(self, text: str) -> None:
         """Accept one message for each conversation, as a request for it does."""

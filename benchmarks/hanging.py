@@ -23,7 +23,6 @@ _PAGES: Final = 10_000
 _GRAPH_MILLISECONDS: Final = 50
 _PAIRS: Final = 5
 _SECONDS: Final = 12.0
-_WARM_UP_SECONDS: Final = 6.0
 _PAUSE_SECONDS: Final = 2.0
 _RATE: Final = 100
 # Which share of all Pages hangs, and how much is sent to them for each healthy message.
@@ -52,7 +51,7 @@ async def _run() -> None:
         aside = {
             name: crowd.set_aside(round(_PAGES * share)) for name, (share, _) in _HANGING.items()
         }
-        await crowd.answer(seconds=_WARM_UP_SECONDS, rate=_RATE)
+        await crowd.warm_up(rate=_RATE)
         for name, (_, beside) in _HANGING.items():
             pairs = [await _pair(crowd, aside[name], beside * _RATE) for _ in range(_PAIRS)]
             _tell(name, pairs)
