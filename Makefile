@@ -14,7 +14,7 @@ export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
 .PHONY: help install run test check lint types imports spelling dependencies lock contracts-drift \
-	meta-errors-drift format contracts meta-errors migrate bench bench-send test-kafka test-faults \
+	meta-errors-drift format contracts meta-errors migrate bench bench-send test-kafka test-faults test-long \
 	test-browser test-container containers image sbom
 
 help: ## List these verbs
@@ -88,6 +88,9 @@ test-kafka: install ## Run the tests that use a broker against Apache Kafka on t
 
 test-faults: install ## Run the fault tests alone: kills and freezes under a running gateway
 	@$(BIN)/pytest -m faults $(PYTEST_ARGS)
+
+test-long: install ## Run the tests that tell the same story many more times
+	@$(BIN)/pytest -m long $(PYTEST_ARGS)
 
 test-browser: install ## Go through the pages for people with Chromium; pictures in build/browser
 	@$(BIN)/python scripts/debian.py chromium:chromium

@@ -3,7 +3,7 @@
 import asyncio
 import random
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -14,6 +14,7 @@ from tests.e2e.stack import call
 from tests.faults.cast import Account, Channel
 
 _DISTRIBUTIONS: Final = ("simultaneous", "round_robin", "most_idle", "fixed_order")
+_ACTS: Final = ("accept", "accept", "accept", "reject", "forget")
 _PAUSE_SECONDS: Final = 0.5
 _MOST_AT_ONCE: Final = 200
 _HANDS: Final = 8
@@ -72,17 +73,17 @@ class Staff:
     async def finish(self) -> None:
         """Come back, take what is offered, end what runs; return when nobody waits any more."""
         await self._at_once(partial(self._show, agent, "active") for agent in self.agents)
-        async with asyncio.timeout(6 * WAITING_SECONDS):
+        async with asyncio.timeout(12 * WAITING_SECONDS):
             while await self._list("offered") or await self._list("open"):
-                await self._answer_offers()
+                await self._answer_offers(["accept"])
                 await self._close(await self._list("ongoing"))
                 await asyncio.sleep(_PAUSE_SECONDS)
 
-    async def _answer_offers(self) -> None:
+    async def _answer_offers(self, acts: Sequence[str] = _ACTS) -> None:
         answers = []
         for enquiry in await self._list("offered"):
             offers = [each for each in enquiry["offers"] if each["status"] == "pending"]
-            act = self.chance.choice(["accept", "accept", "accept", "reject", "forget"])
+            act = self.chance.choice(acts)
             if offers and act != "forget":
                 by = {"agent_id": self.chance.choice(offers)["agent_id"]}
                 answers.append(partial(self._act, enquiry["id"], act, by))

@@ -410,7 +410,7 @@ def test_the_promises_hold_in_any_order(database_url: str) -> None:
     tell_stories(database_url, stories=15, steps=25)
 
 
-@pytest.mark.faults
+@pytest.mark.long
 @pytest.mark.timeout(600)
 def test_the_promises_hold_in_many_long_stories(database_url: str) -> None:
     tell_stories(database_url, stories=60, steps=60)

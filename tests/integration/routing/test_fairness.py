@@ -24,7 +24,7 @@ SHARES = (50, 30, 20)
 # How many enquiries come between two moments at which the first agent comes or goes.
 PHASES = 10
 
-COUNTS = [600, pytest.param(10_000, marks=[pytest.mark.faults, pytest.mark.timeout(600)])]
+COUNTS = [600, pytest.param(10_000, marks=[pytest.mark.long, pytest.mark.timeout(600)])]
 
 
 class KilledError(BaseException):
