@@ -1,21 +1,29 @@
-"""Dials a host: its addresses by turns of their families, each a little after the one before."""
+"""Dials a host, by its name or by an address that somebody chose."""
 
 import asyncio
 import socket
 from asyncio.staggered import staggered_race
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
 from itertools import chain, zip_longest
 from typing import Any, Final, TypeAlias
 
+from gateway.net.addresses import Address
+
 _NEXT_ADDRESS_SECONDS: Final = 0.25
+_IPV4: Final = 4
 
 # What `getaddrinfo` returns; the last is an address as `connect` takes it.
 _AddressInfo: TypeAlias = tuple[int, int, int, str, Any]
 
+# Connects to a host and a port; raises OSError.
+Dial: TypeAlias = Callable[[str, int], Awaitable[socket.socket]]
+
 
 async def dial(host: str, port: int) -> socket.socket:
     """Connect to a host and return the socket of the first of its addresses that answers.
+
+    They are tried by turns of their families, each a little after the one before.
 
     Raises:
         OSError: It has no address, or none takes a connection.
@@ -27,6 +35,18 @@ async def dial(host: str, port: int) -> socket.socket:
     if dialled is None:
         raise next((each for each in errors if each is not None), OSError("no address"))
     return dialled
+
+
+async def dial_address(address: Address, port: int) -> socket.socket:
+    """Connect to an address.
+
+    Raises:
+        OSError: It takes no connection.
+    """
+    family = socket.AF_INET if address.version == _IPV4 else socket.AF_INET6
+    return await _dial_one(
+        (family, socket.SOCK_STREAM, socket.IPPROTO_TCP, "", (str(address), port))
+    )
 
 
 async def _dial_one(info: _AddressInfo) -> socket.socket:

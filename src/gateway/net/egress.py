@@ -7,6 +7,7 @@ time-outs of single reads do not stop a peer that drips.
 """
 
 import asyncio
+import socket
 import ssl
 import time
 from collections.abc import Mapping, Sequence
@@ -21,14 +22,16 @@ import httpx
 from gateway.errors import InvalidFieldsError
 from gateway.net.addresses import Address, is_denied, is_loopback, is_own, parse_literal
 from gateway.net.authorities import usual_authorities
-from gateway.net.guarded import GuardedBackend, GuardedStream
-from gateway.net.kept import KEEPALIVE_SECONDS, Connect, KeptConnections
+from gateway.net.dialling import dial_address
+from gateway.net.guarded import ADDRESSES_TRIED, GuardedBackend
+from gateway.net.kept import KEEPALIVE_SECONDS, Connect
+from gateway.net.lean import ExchangeFailedError, NotConnectedError
 from gateway.net.places import EgressPolicy, Place, not_allowed, read_place
+from gateway.net.posts import CONNECT_BUDGET, DirectPosts, Posts, ProxiedPosts
 from gateway.net.resolver import LookupFailedError, Resolver
 
 MAX_ANSWER_BYTES: Final = 64 * 1024
 _PORTS: Final = {"http": 80, "https": 443}
-_CONNECT_BUDGET: Final = timedelta(seconds=5)
 _IDLE_POOL_SECONDS: Final = 30.0
 _SWEEP_SECONDS: Final = 5.0
 
@@ -68,7 +71,7 @@ class EgressAnswer:
 
 @dataclass(slots=True)
 class _Pool:
-    connections: KeptConnections
+    posts: Posts
     users: int = 0
     idle_since: float = field(default_factory=time.monotonic)
 
@@ -172,12 +175,12 @@ class Egress:
             async with asyncio.timeout(budget.total_seconds()):
                 if self._proxy is not None:
                     await self.vet(place.host)
-                return await self._exchange(pool.connections, place, headers, body, limit)
-        except (httpcore.ConnectError, httpcore.ConnectTimeout, httpcore.ProxyError) as error:
+                return await _post(pool.posts, place, headers, body, limit)
+        except NotConnectedError as error:
             raise UnreachableError("It takes no connection.") from error
         except TimeoutError as error:
             raise NoAnswerError("No answer came in time.", slow=True) from error
-        except (httpcore.NetworkError, httpcore.ProtocolError, httpcore.TimeoutException) as error:
+        except ExchangeFailedError as error:
             raise NoAnswerError("The connection broke before an answer came.") from error
         finally:
             pool.users -= 1
@@ -203,7 +206,7 @@ class Egress:
         """Close all connections."""
         pools, self._pools = self._pools, {}
         for pool in pools.values():
-            await pool.connections.aclose()
+            await pool.posts.aclose()
 
     async def vet(self, host: str) -> list[Address]:
         """Return the addresses of a host if every one of them is allowed.
@@ -246,49 +249,30 @@ class Egress:
             return self._policy.allow_loopback
         return not is_denied(address) and not is_own(address)
 
-    async def _exchange(
-        self,
-        pool: KeptConnections,
-        place: Place,
-        headers: Mapping[str, str],
-        body: bytes,
-        limit: int,
-    ) -> EgressAnswer:
-        request = httpcore.Request(
-            "POST",
-            httpcore.URL(
-                scheme=place.scheme, host=place.host, port=place.port, target=place.target
-            ),
-            headers=[
-                (name.encode("ascii", "replace"), value.encode())
-                for name, value in (
-                    ("Host", place.host_header),
-                    *headers.items(),
-                    ("Content-Length", str(len(body))),
-                )
-            ],
-            content=body,
-            extensions={"timeout": {"connect": _CONNECT_BUDGET.total_seconds()}},
-        )
-        answer = b""
-        async with pool.exchange(request) as response:
-            async for chunk in response.aiter_stream():
-                answer += chunk
-                if len(answer) > limit:
-                    break
-            else:
-                stream = response.extensions.get("network_stream")
-                if isinstance(stream, GuardedStream):
-                    stream.end_exchange(len(answer))
-        names = [(k.decode("latin-1").lower(), v.decode("latin-1")) for k, v in response.headers]
-        return EgressAnswer(response.status, names, answer[:limit])
-
     def _pool(self, scope: str, place: Place) -> _Pool:
         key = (scope, place.origin)
         pool = self._pools.get(key)
         if pool is None:
-            pool = self._pools[key] = _Pool(KeptConnections(self._connector(place)))
+            pool = self._pools[key] = _Pool(self._posts(place))
         return pool
+
+    def _posts(self, place: Place) -> Posts:
+        if self._proxy is not None:
+            return ProxiedPosts(place, self._connector(place))
+        return DirectPosts(place, dial=self._dial, ssl_context=self._ssl_context)
+
+    async def _dial(self, host: str, port: int) -> socket.socket:
+        """Connect to a host, one vetted address after another."""
+        addresses = (await self.vet(host))[:ADDRESSES_TRIED]
+        share = CONNECT_BUDGET.total_seconds() / len(addresses)
+        refusal: Exception = OSError("no address")
+        for address in addresses:
+            try:
+                async with asyncio.timeout(share):
+                    return await dial_address(address, port)
+            except (OSError, TimeoutError) as error:
+                refusal = error
+        raise refusal
 
     def _connector(self, place: Place, *, answer_bytes: int = 0) -> Connect:
         url = httpcore.URL(scheme=place.scheme, host=place.host, port=place.port, target="/")
@@ -321,4 +305,20 @@ class Egress:
             if not pool.users and now - pool.idle_since > _IDLE_POOL_SECONDS
         ]
         for pool in [self._pools.pop(key) for key in idle]:
-            await pool.connections.aclose()
+            await pool.posts.aclose()
+
+
+async def _post(
+    posts: Posts, place: Place, headers: Mapping[str, str], body: bytes, limit: int
+) -> EgressAnswer:
+    sent = [
+        (name.encode("ascii", "replace"), value.encode())
+        for name, value in (
+            ("Host", place.host_header),
+            *headers.items(),
+            ("Content-Length", str(len(body))),
+        )
+    ]
+    answer = await posts.post(place.target, sent, body, limit=limit)
+    names = [(k.decode("latin-1").lower(), v.decode("latin-1")) for k, v in answer.headers]
+    return EgressAnswer(answer.status, names, answer.body[:limit])

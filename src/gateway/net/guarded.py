@@ -16,7 +16,7 @@ MAX_AGE: Final = timedelta(seconds=60)
 # Of one answer: its head, interim answers, chunk sizes and body together.
 MAX_ANSWER_BYTES: Final = 512 * 1024
 # A name with many addresses is not worth trying them all.
-_ADDRESSES_TRIED: Final = 3
+ADDRESSES_TRIED: Final = 3
 _HEAD_END: Final = b"\r\n\r\n"
 _MAX_HEAD: Final = 128 * 1024
 
@@ -44,7 +44,7 @@ class GuardedBackend(httpcore.AsyncNetworkBackend):
         socket_options: Iterable[SocketOption] | None = None,
     ) -> httpcore.AsyncNetworkStream:
         """Connect to a host, one address after another."""
-        addresses = (await self._vet(host))[:_ADDRESSES_TRIED]
+        addresses = (await self._vet(host))[:ADDRESSES_TRIED]
         share = None if timeout is None else timeout / len(addresses)
         refusal: Exception = httpcore.ConnectError("the host has no address")
         for address in addresses:

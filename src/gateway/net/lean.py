@@ -6,17 +6,19 @@ sets the time that the exchange may take.
 """
 
 import asyncio
+import math
 import select
 import ssl
 import time
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Final, TypeAlias, cast
 
 import zttp
 
-from gateway.net.dialling import dial
+from gateway.net.dialling import Dial, dial
 
 KEEPALIVE_SECONDS: Final = 15.0
 _MAX_IDLE: Final = 200
@@ -49,18 +51,24 @@ class LeanAnswer:
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Where to connect; with an `ssl_context`, under TLS."""
+    """Where to connect, and how; with an `ssl_context`, under TLS in the host's name."""
 
     host: str
     port: int
     ssl_context: ssl.SSLContext | None = None
+    dial: Dial = dial
 
 
 class LeanConnection(asyncio.Protocol):
     """One connection, for one exchange at a time."""
 
-    def __init__(self, *, limit: int) -> None:
-        """Take how many bytes of a body are read; one that has more ends the connection."""
+    def __init__(self, *, limit: int, max_age: float = math.inf) -> None:
+        """Take the limits.
+
+        Args:
+            limit: How many bytes of a body are read; one that has more ends the connection.
+            max_age: For how many seconds it may be used again.
+        """
         self._limit = self._answer_limit = limit
         self._transport: asyncio.Transport | None = None
         self._descriptor = -1
@@ -71,6 +79,7 @@ class LeanConnection(asyncio.Protocol):
         self._body_bytes = self._received = 0
         self._reusable = True
         self._idle_since = time.monotonic()
+        self._ends_at = self._idle_since + max_age
 
     @property
     def reusable(self) -> bool:
@@ -79,7 +88,9 @@ class LeanConnection(asyncio.Protocol):
 
     def is_fresh(self) -> bool:
         """Tell whether an idle connection may be used again; one that the peer closed may not."""
-        if not self._reusable or time.monotonic() - self._idle_since > KEEPALIVE_SECONDS:
+        now = time.monotonic()
+        old = now - self._idle_since > KEEPALIVE_SECONDS or now > self._ends_at
+        if old or not self._reusable:
             return False
         # What the loop has not read yet is an end, or something that nobody asked for.
         poll = select.poll()
@@ -226,10 +237,13 @@ class LeanConnections:
     There may be as many at once as are asked for: who calls through here has had its turn already.
     """
 
-    def __init__(self, origin: Origin, *, connect_seconds: float, limit: int) -> None:
+    def __init__(
+        self, origin: Origin, *, connect_seconds: float, limit: int, max_age: float = math.inf
+    ) -> None:
+        """Take where to connect, how long that may take, and the limits of each connection."""
         self._origin = origin
         self._connect_seconds = connect_seconds
-        self._limit = limit
+        self._make = partial(LeanConnection, limit=limit, max_age=max_age)
         self._idle: deque[LeanConnection] = deque()
 
     async def exchange(
@@ -276,10 +290,10 @@ class LeanConnections:
         loop = asyncio.get_running_loop()
         try:
             async with asyncio.timeout(self._connect_seconds):
-                dialled = await dial(origin.host, origin.port)
+                dialled = await origin.dial(origin.host, origin.port)
                 try:
                     _, connection = await loop.create_connection(
-                        lambda: LeanConnection(limit=self._limit),
+                        self._make,
                         sock=dialled,
                         ssl=origin.ssl_context,
                         server_hostname=None if origin.ssl_context is None else origin.host,

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 import httpx
@@ -49,6 +50,8 @@ class Place:
         return host if self.port == _DEFAULT_PORTS[self.scheme] else f"{host}:{self.port}"
 
 
+# Of a few thousand targets, the same over and over.
+@lru_cache(maxsize=4096)
 def read_place(url: str, policy: EgressPolicy, *, pointer: str) -> Place:
     """Return where a URL leads.
 

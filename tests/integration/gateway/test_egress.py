@@ -209,7 +209,7 @@ async def test_headers_that_are_none_do_not_get_out(egress, receiver):
 
 
 async def test_an_old_connection_is_opened_anew(receiver, monkeypatch):
-    monkeypatch.setattr("gateway.net.guarded.MAX_AGE", timedelta())
+    monkeypatch.setattr("gateway.net.posts.MAX_AGE", timedelta())
     egress = Egress(LAPTOP, resolver=Names([HERE]))
     for _ in range(2):
         await post(egress, receiver)

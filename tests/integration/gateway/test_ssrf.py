@@ -15,8 +15,9 @@ from tests.support import misbehave
 from tests.support.receiver import Receiver
 
 from gateway.errors import InvalidFieldsError
+from gateway.net import dialling
+from gateway.net import egress as egress_module
 from gateway.net.egress import Egress, UnreachableError
-from gateway.net.guarded import GuardedBackend
 from gateway.net.places import EgressPolicy
 from gateway.net.resolver import LookupFailedError, SystemResolver
 
@@ -184,14 +185,12 @@ async def canary():
 def dialled(monkeypatch):
     """Return the addresses that were dialled."""
     seen = []
-    dial = GuardedBackend.connect_tcp
 
-    async def connect_tcp(self, host, port, *more, **options):
-        addresses = await self._vet(host)
-        seen.extend(str(each) for each in addresses)
-        return await dial(self, host, port, *more, **options)
+    async def dial_address(address, port):
+        seen.append(str(address))
+        return await dialling.dial_address(address, port)
 
-    monkeypatch.setattr(GuardedBackend, "connect_tcp", connect_tcp)
+    monkeypatch.setattr(egress_module, "dial_address", dial_address)
     return seen
 
 
