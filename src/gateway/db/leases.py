@@ -20,7 +20,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from gateway.db.failures import name_of
 from gateway.db.processes import LIVE_SECONDS
 from gateway.db.unit_of_work import Database
-from gateway.db.wakeups import Wakeups
+from gateway.db.wakeups import Wakeups, notify
 from gateway.domain.shards import SHARDS
 
 LEASE_SECONDS: Final = 8.0
@@ -179,7 +179,8 @@ class ShardLeases:
     async def release_all(self, *, seconds: float = DRAIN_SECONDS) -> None:
         """Let work end (so many seconds at most) and give every shard back; `run` has ended before.
 
-        The process should have left table `processes` already, so that others take the shards.
+        Others are told as the shards are given back, whatever else of the process has ended. It
+        should have left table `processes` already, so that others take the shards.
         """
         shards = frozenset(self._mine) | frozenset(self._draining)
         self._mine = {}
@@ -189,10 +190,9 @@ class ShardLeases:
                 await conn.execute(
                     _RELEASE_ALL, {"role": self.role, "process_id": self._process_id}
                 )
+                await notify(conn, _TOPIC, shards)
         except (SQLAlchemyError, OSError, TimeoutError) as error:
             log.warning("leases.not_released", role=self.role, error=name_of(error))
-        else:
-            self._tell_others(shards)
 
     async def _renew(self, group: asyncio.TaskGroup) -> None:
         released = frozenset(self._drained)

@@ -11,6 +11,8 @@ from typing import Final
 
 import asyncpg
 import structlog
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.db.failures import LOST
 from gateway.db.session_limits import KEEP_ALIVES
@@ -24,6 +26,17 @@ _ANSWER_SECONDS: Final = 5.0
 _PREFIX: Final = "gateway_"
 
 log = structlog.get_logger()
+
+
+_NOTIFY: Final = text("SELECT pg_notify(:channel, :payload)")
+
+
+async def notify(connection: AsyncConnection, topic: str, shards: Iterable[int]) -> None:
+    """Wake whoever listens once a connection's transaction commits.
+
+    For a process that ends, whose own `Wakeups` run no more.
+    """
+    await connection.execute(_NOTIFY, {"channel": _PREFIX + topic, "payload": _payload(shards)})
 
 
 class Wakeups:
@@ -86,8 +99,9 @@ class Wakeups:
                 self._something.clear()
                 pending, self._pending = self._pending, {}
                 for topic, shards in pending.items():
-                    payload = ",".join(map(str, sorted(shards)))
-                    await connection.execute("SELECT pg_notify($1, $2)", _PREFIX + topic, payload)
+                    await connection.execute(
+                        "SELECT pg_notify($1, $2)", _PREFIX + topic, _payload(shards)
+                    )
                 await asyncio.sleep(_GATHER_SECONDS)
         finally:
             connection.terminate()
@@ -104,3 +118,7 @@ class Wakeups:
         shards = frozenset(int(part) for part in payload.split(",") if part)
         for callback in self._listeners.get(channel.removeprefix(_PREFIX), ()):
             callback(shards)
+
+
+def _payload(shards: Iterable[int]) -> str:
+    return ",".join(map(str, sorted(shards)))

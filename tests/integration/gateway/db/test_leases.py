@@ -9,11 +9,13 @@ import pytest
 from sqlalchemy import text
 
 from gateway.clock import SystemClock
+from gateway.db import leases
 from gateway.db.engine import create_engine
 from gateway.db.leases import ShardLeases
 from gateway.db.processes import Process
 from gateway.db.secrets import KeyRing
 from gateway.db.unit_of_work import Database
+from gateway.db.wakeups import Wakeups
 from gateway.domain.shards import SHARDS
 
 pytestmark = [pytest.mark.integration, pytest.mark.enable_socket]
@@ -37,12 +39,17 @@ async def nowhere():
 class Owner:
     """A process with leases, its row in `processes`, and what it was told."""
 
-    def __init__(self, database, name, monotonic=time.monotonic):
+    def __init__(self, database, name, monotonic=time.monotonic, wakeups=None):
         self.database = database
         self.name = name
         self.process = Process(database, process_id=name, role="sender")
         self.leases = ShardLeases(
-            "sender", database, process_id=name, process_role="sender", monotonic=monotonic
+            "sender",
+            database,
+            process_id=name,
+            process_role="sender",
+            monotonic=monotonic,
+            wakeups=wakeups,
         )
         self.gained: asyncio.Queue[object] = asyncio.Queue()
         self.losing: asyncio.Queue[frozenset[int]] = asyncio.Queue()
@@ -246,6 +253,30 @@ async def test_a_process_that_leaves_hands_over_at_once(database):
     assert not one.leases.mine
     assert len(await one.losing.get()) == SHARDS
     assert {owner for owner, _ in (await owners(database)).values()} == {None}
+
+
+async def test_whoever_stays_is_told_by_a_process_that_has_all_but_ended(
+    database, database_url, monkeypatch
+):
+    # Nobody comes by in time.
+    monkeypatch.setattr(leases, "RENEW_SECONDS", 3600.0)
+    listening = Wakeups(database_url)
+    going = Owner(database, "a", wakeups=Wakeups(database_url))
+    staying = Owner(database, "b", wakeups=listening)
+    renewed: asyncio.Queue[None] = asyncio.Queue()
+    staying.leases.on_renewed(lambda: renewed.put_nowait(None))
+    async with going.running():
+        await going.gain(SHARDS)
+        async with staying.running():
+            await renewed.get()
+            waking = asyncio.ensure_future(listening.run())
+            # Who has just begun to listen looks for itself.
+            await renewed.get()
+            assert not staying.leases.mine
+            await going.process.leave()
+            await going.leases.release_all()
+            await staying.gain(SHARDS)
+        waking.cancel()
 
 
 async def test_two_processes_that_start_together_never_share_a_shard(database):
