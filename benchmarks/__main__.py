@@ -27,9 +27,10 @@ PARTS: Final = (
     "memory",
     "hostile",
     "reports",
+    "database",
 )
 # Measured only where they are named.
-LONG: Final = frozenset({"memory", "reports", "hanging", "backlog"})
+LONG: Final = frozenset({"memory", "reports", "hanging", "backlog", "database"})
 TOOLS: Final = ("report", "profile")
 
 
