@@ -26,7 +26,6 @@ from gateway.db.unit_of_work import Database, UnitOfWork
 from gateway.embedded import Postgres, Server
 
 ROWS: Final = 1_000_000
-# More than the five after which one plan may serve for all values.
 _ROUNDS: Final = 7
 
 

@@ -29,7 +29,7 @@ from benchmarks.figures import record
 from gateway.api.parts import ApiParts
 from gateway.asgi import AppParts, create_app
 from gateway.clock import SystemClock
-from gateway.db.engine import PLAN_FOR_EACH, create_engine
+from gateway.db.engine import PLANNED_EACH_TIME, create_engine
 from gateway.db.migrate import upgrade
 from gateway.db.secrets import KeyRing, generate_key
 from gateway.db.unit_of_work import Database
@@ -230,7 +230,7 @@ async def _application(database_url: str) -> AsyncIterator[httpx.AsyncClient]:
         pool_size=2,
         max_overflow=0,
         application_name="gateway-reports",
-        plan_cache_mode=PLAN_FOR_EACH,
+        planning=PLANNED_EACH_TIME,
     )
     parts = AppParts(
         database=Database(

@@ -1,12 +1,12 @@
 """Sees the plan of every statement as it is run, through PostgreSQL's own `auto_explain`.
 
-The plans are those of the prepared statements that the code uses: after five executions with
-values of their own, PostgreSQL may go over to one plan for all values.
+The plans are those of the prepared statements that the code uses, under the settings that the roles
+have for planning.
 """
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -17,7 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from benchmarks.size.rows import BIG_TABLES
 from gateway.clock import SystemClock
-from gateway.db.engine import PLAN_FOR_EACH
+from gateway.db.engine import PLANNED_EACH_TIME, PLANNED_ONCE
 from gateway.db.secrets import KeyRing
 from gateway.db.unit_of_work import Database
 
@@ -158,8 +158,8 @@ async def explaining_databases(superuser_address: str, **settings: str) -> Async
         superuser_address: As SQLAlchemy takes it; only a superuser may have plans told.
         settings: Further ones of the sessions.
     """
-    lists = _explaining_engine(superuser_address, plan_cache_mode=PLAN_FOR_EACH, **settings)
-    others = _explaining_engine(superuser_address, **settings)
+    lists = _explaining_engine(superuser_address, {**PLANNED_EACH_TIME, **settings})
+    others = _explaining_engine(superuser_address, {**PLANNED_ONCE, **settings})
     keyring = KeyRing.from_text(_KEYS)
 
     def database(role: str) -> tuple[Database, PlanLog]:
@@ -173,7 +173,9 @@ async def explaining_databases(superuser_address: str, **settings: str) -> Async
             await engine.dispose()
 
 
-def _explaining_engine(superuser_address: str, **settings: str) -> tuple[AsyncEngine, PlanLog]:
+def _explaining_engine(
+    superuser_address: str, settings: Mapping[str, str]
+) -> tuple[AsyncEngine, PlanLog]:
     """Return an engine and the plans that its connections tell.
 
     Args:
@@ -187,7 +189,7 @@ def _explaining_engine(superuser_address: str, **settings: str) -> tuple[AsyncEn
         # The same one again and again: the other is for what opens transactions of its own.
         pool_use_lifo=True,
         max_overflow=0,
-        connect_args={"command_timeout": 120, "server_settings": _SETTINGS | settings},
+        connect_args={"command_timeout": 120, "server_settings": {**_SETTINGS, **settings}},
     )
 
     @event.listens_for(engine.sync_engine, "connect")

@@ -7,7 +7,7 @@ role's own.
 import asyncio
 import gc
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Final
@@ -22,7 +22,7 @@ from gateway.broker.producer import KafkaProducer
 from gateway.broker.topics import TopicRules, Topics
 from gateway.clock import SystemClock
 from gateway.contracts import topics as topic_names
-from gateway.db.engine import PLAN_FOR_EACH, create_engine
+from gateway.db.engine import PLANNED_EACH_TIME, PLANNED_ONCE, create_engine
 from gateway.db.leases import ShardLeases
 from gateway.db.media_links import MediaLinks
 from gateway.db.processes import Process
@@ -181,14 +181,18 @@ def _parts(
     wakeups = Wakeups(url)
 
     def database(
-        *, pool_size: int, max_overflow: int, application_name: str, plan_cache_mode: str = "auto"
+        *,
+        pool_size: int,
+        max_overflow: int,
+        application_name: str,
+        planning: Mapping[str, str] = PLANNED_ONCE,
     ) -> Database:
         engine = create_engine(
             url,
             pool_size=pool_size,
             max_overflow=max_overflow,
             application_name=application_name,
-            plan_cache_mode=plan_cache_mode,
+            planning=planning,
         )
         return Database(
             engine,
@@ -216,7 +220,7 @@ def _parts(
             pool_size=settings.database_pool_size,
             max_overflow=settings.database_pool_overflow,
             application_name=f"gateway-{role}",
-            plan_cache_mode=PLAN_FOR_EACH if role == "api" else "auto",
+            planning=PLANNED_EACH_TIME if role == "api" else PLANNED_ONCE,
         ),
         beat_database=beats,
         wakeups=wakeups,

@@ -1,5 +1,7 @@
 """The connection pool."""
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Final
 
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
@@ -10,9 +12,16 @@ from gateway.db.session_limits import LIMITS, limit_transactions
 _STATEMENT_SECONDS: Final = 5
 _POOL_SECONDS: Final = 2
 
+# For statements that find rows by their keys: one plan for all values, made once a connection. It
+# must not depend on how few rows there were then, so no table that has an index is read whole.
+PLANNED_ONCE: Final[Mapping[str, str]] = MappingProxyType(
+    {"plan_cache_mode": "force_generic_plan", "enable_seqscan": "off", "jit": "off"}
+)
 # For lists with filters: one plan for all values would read a large account's whole table for a
 # rare value, or sort a long conversation for its first page. Planning anew costs 0.1 ms.
-PLAN_FOR_EACH: Final = "force_custom_plan"
+PLANNED_EACH_TIME: Final[Mapping[str, str]] = MappingProxyType(
+    {"plan_cache_mode": "force_custom_plan"}
+)
 
 
 def create_engine(
@@ -21,14 +30,14 @@ def create_engine(
     pool_size: int,
     max_overflow: int,
     application_name: str,
-    plan_cache_mode: str = "auto",
+    planning: Mapping[str, str] = PLANNED_ONCE,
 ) -> AsyncEngine:
     """Return a pool whose every wait has an end.
 
     A connection that the server dropped, or that leads nowhere any more, is replaced before it is
     used. Statements end after five seconds, transactions after fifteen; a checkout that finds no
-    connection within two raises `sqlalchemy.exc.TimeoutError`. `plan_cache_mode` is PostgreSQL's
-    setting of that name.
+    connection within two raises `sqlalchemy.exc.TimeoutError`. `planning` are PostgreSQL's settings
+    for how statements are planned.
     """
     engine = create_async_engine(
         database_url,
@@ -43,7 +52,7 @@ def create_engine(
             "server_settings": {
                 "application_name": application_name,
                 "timezone": "UTC",
-                "plan_cache_mode": plan_cache_mode,
+                **planning,
                 **LIMITS,
             },
         },
