@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 import pytest
 from sqlalchemy import text
 from sqlalchemy.engine import make_url
+from sqlalchemy.exc import DBAPIError
 from tests.support.detour import Detour
 
 from gateway.db import pings, session_limits, wakeups
@@ -15,6 +16,7 @@ from gateway.db.wakeups import Wakeups
 
 _CONNECTIONS = 4
 _PING_SECONDS = 0.5
+QUESTION = "SELECT"
 
 
 @pytest.fixture
@@ -56,6 +58,15 @@ async def backends_of(engine, beginning):
         return (await connection.execute(query, {"beginning": beginning})).scalars().all()
 
 
+async def overhear(engine):
+    """Return a list of what is asked from now on over the pool's only connection."""
+    heard = []
+    async with engine.connect() as connection:
+        driver = (await connection.get_raw_connection()).driver_connection
+        driver.add_query_logger(lambda logged: heard.append(logged.query))
+    return heard
+
+
 async def end(engine, *pids):
     """Have the server end sessions, and return when they are gone."""
     assert pids
@@ -73,6 +84,7 @@ async def test_one_connection_that_leads_nowhere_is_enough_to_replace_all(
     detour, database_url, monkeypatch
 ):
     monkeypatch.setattr(pings, "_PING_SECONDS", _PING_SECONDS)
+    monkeypatch.setattr(pings, "_TRUSTED_SECONDS", 0.0)
     async with pool(await by(detour, database_url)) as engine:
         before = await backends(engine)
         assert len(before) == _CONNECTIONS
@@ -90,9 +102,40 @@ async def test_what_answers_is_used_again(detour, database_url):
         assert [await backend(engine) for _ in range(3)] == [first] * 3
 
 
-async def test_a_session_that_the_server_ended_is_replaced_before_its_end_is_noticed(
-    detour, database_url
+async def test_what_answered_just_now_is_asked_only_after_a_failure(database_url, monkeypatch):
+    monkeypatch.setattr(pings, "_TRUSTED_SECONDS", 60.0)
+    async with pool(database_url) as engine:
+        heard = await overhear(engine)
+        await backend(engine)
+        assert QUESTION not in heard
+        with pytest.raises(DBAPIError):
+            async with engine.connect() as connection:
+                await connection.execute(text("SELECT 1 / 0"))
+        assert QUESTION not in heard
+        await backend(engine)
+        assert heard.count(QUESTION) == 1
+
+
+async def test_a_session_whose_end_was_told_is_replaced_however_lately_it_answered(
+    database_url, monkeypatch
 ):
+    monkeypatch.setattr(pings, "_TRUSTED_SECONDS", 60.0)
+    async with pool(database_url) as engine, pool(database_url) as elsewhere:
+        ended = asyncio.Event()
+        async with engine.connect() as connection:
+            driver = (await connection.get_raw_connection()).driver_connection
+            driver.add_termination_listener(lambda _: ended.set())
+        first = await backend(engine)
+        await end(elsewhere, first)
+        async with asyncio.timeout(10):
+            await ended.wait()
+        assert await backend(engine) != first
+
+
+async def test_a_session_that_the_server_ended_is_replaced_before_its_end_is_noticed(
+    detour, database_url, monkeypatch
+):
+    monkeypatch.setattr(pings, "_TRUSTED_SECONDS", 0.0)
     async with pool(await by(detour, database_url)) as engine, pool(database_url) as elsewhere:
         first = await backend(engine)
         detour.tells_of_ends = False
@@ -104,11 +147,12 @@ async def test_a_session_that_the_server_ended_is_replaced_before_its_end_is_not
 async def test_a_lost_transaction_lets_go_whatever_it_was_in_the_middle_of(
     detour, database_url, monkeypatch
 ):
-    monkeypatch.setattr(session_limits, "_WHOLE", 1_000)
     update = text("UPDATE contended SET number = number + 1")
     async with pool(await by(detour, database_url)) as engine, pool(database_url) as elsewhere:
+        # Who waits for the lock has longer than who holds it.
         async with elsewhere.begin() as connection:
             await connection.execute(text("CREATE TABLE contended AS SELECT 1 AS number"))
+        monkeypatch.setattr(session_limits, "_WHOLE", 1_000)
         lost = await engine.connect()
         await lost.execute(update)
         raw = await lost.get_raw_connection()
