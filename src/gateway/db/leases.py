@@ -8,7 +8,7 @@ only its own share.
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
@@ -113,7 +113,8 @@ class ShardLeases:
             database: Best one with a small pool of its own, so that no load delays a renewal.
             process_id: Unique to this start of this process.
             process_role: The processes with this role in table `processes` share the shards.
-            wakeups: Tells others at once of shards given back; not yet running.
+            wakeups: By which others are told of shards given back, and this is told of theirs;
+                not yet running.
             monotonic: The machine's seconds, which no clock moves.
         """
         self.role = role
@@ -190,7 +191,8 @@ class ShardLeases:
                 await conn.execute(
                     _RELEASE_ALL, {"role": self.role, "process_id": self._process_id}
                 )
-                await notify(conn, _TOPIC, shards)
+                if shards and self._wakeups is not None:
+                    await notify(conn, _TOPIC, shards)
         except (SQLAlchemyError, OSError, TimeoutError) as error:
             log.warning("leases.not_released", role=self.role, error=name_of(error))
 
@@ -202,8 +204,8 @@ class ShardLeases:
         self._safe_until = sent_at + LEASE_SECONDS - SAFETY_SECONDS
         self._drained -= released
         self._draining -= released
-        if released:
-            self._tell_others(released)
+        if released and self._wakeups is not None:
+            self._wakeups.wake(_TOPIC, released)
         self._apply(renewal, group)
         for callback in self._renewed:
             callback()
@@ -275,10 +277,6 @@ class ShardLeases:
                     await callback(shards)
         except TimeoutError:
             log.warning("leases.drain_timed_out", role=self.role, shards=len(shards))
-
-    def _tell_others(self, shards: Iterable[int]) -> None:
-        if self._wakeups is not None:
-            self._wakeups.wake(_TOPIC, shards)
 
     async def _pause(self, seconds: float) -> None:
         try:

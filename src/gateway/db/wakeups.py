@@ -11,7 +11,6 @@ from typing import Final
 
 import asyncpg
 import structlog
-from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.db.failures import LOST
@@ -22,13 +21,11 @@ _RECONNECT_SECONDS: Final = 1.0
 # So often a connection on which nothing happens is asked whether it still leads anywhere.
 _QUIET_SECONDS: Final = 5.0
 _ANSWER_SECONDS: Final = 5.0
-# NOTIFY takes payloads under 8,000 bytes; 256 shards need 1,000.
 _PREFIX: Final = "gateway_"
+# NOTIFY takes payloads under 8,000 bytes; 256 shards need 1,000.
+_NOTIFY: Final = "SELECT pg_notify($1, $2)"
 
 log = structlog.get_logger()
-
-
-_NOTIFY: Final = text("SELECT pg_notify(:channel, :payload)")
 
 
 async def notify(connection: AsyncConnection, topic: str, shards: Iterable[int]) -> None:
@@ -36,7 +33,7 @@ async def notify(connection: AsyncConnection, topic: str, shards: Iterable[int])
 
     For a process that ends, whose own `Wakeups` run no more.
     """
-    await connection.execute(_NOTIFY, {"channel": _PREFIX + topic, "payload": _payload(shards)})
+    await connection.exec_driver_sql(_NOTIFY, (_PREFIX + topic, _payload(shards)))
 
 
 class Wakeups:
@@ -99,9 +96,7 @@ class Wakeups:
                 self._something.clear()
                 pending, self._pending = self._pending, {}
                 for topic, shards in pending.items():
-                    await connection.execute(
-                        "SELECT pg_notify($1, $2)", _PREFIX + topic, _payload(shards)
-                    )
+                    await connection.execute(_NOTIFY, _PREFIX + topic, _payload(shards))
                 await asyncio.sleep(_GATHER_SECONDS)
         finally:
             connection.terminate()
