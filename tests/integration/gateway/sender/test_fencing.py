@@ -1,6 +1,7 @@
 """Who may start a call, and whose word counts afterwards."""
 
 import asyncio
+from contextlib import asynccontextmanager
 from datetime import timedelta
 
 import pytest
@@ -150,16 +151,9 @@ async def test_who_could_not_settle_for_an_outage_is_waited_for(outbox: Outbox, 
 
     monkeypatch.setattr(sweeps, "release_stranded", noted)
     conversation = await outbox.conversation(await outbox.page())
-    original = outbox.database
-    outbox.database = away = IsAway(original)
-    async with outbox.sender(epoch=1, budgets=timedelta(seconds=0.6)) as (_, leases):
-        outbox.database = original
-        message_id = await outbox.send(conversation, "hello")
-        call = await outbox.graph.call()
-        away.away = True
-        call.answer(Accepted("m_1"))
-        async with asyncio.timeout(5):
-            await away.refused.wait()
+    budgets = timedelta(seconds=0.6)
+    unable = unable_to_settle(outbox, conversation, epoch=1, budgets=budgets)
+    async with unable as (message_id, away, leases):
         leases.epochs = {}
         overdue = "SELECT count(*) FROM deliveries WHERE call_ends_by < clock_timestamp()"
         await outbox.eventually(overdue, 1)
@@ -299,9 +293,18 @@ async def test_giving_shards_back_waits_for_their_calls(outbox: Outbox):
 
 async def test_settlement_outlives_a_database_that_is_away(outbox: Outbox):
     conversation = await outbox.conversation(await outbox.page())
+    async with unable_to_settle(outbox, conversation) as (message_id, away, _):
+        away.away = False
+        await outbox.until(message_id, "sent")
+    assert len(outbox.graph.calls) == 1
+
+
+@asynccontextmanager
+async def unable_to_settle(outbox: Outbox, conversation, **sender):
+    """Run a sender whose call was answered after its database had gone away."""
     original = outbox.database
     outbox.database = away = IsAway(original)
-    async with outbox.sender():
+    async with outbox.sender(**sender) as (_, leases):
         outbox.database = original
         message_id = await outbox.send(conversation, "hello")
         call = await outbox.graph.call()
@@ -309,9 +312,7 @@ async def test_settlement_outlives_a_database_that_is_away(outbox: Outbox):
         call.answer(Accepted("m_1"))
         async with asyncio.timeout(5):
             await away.refused.wait()
-        away.away = False
-        await outbox.until(message_id, "sent")
-    assert len(outbox.graph.calls) == 1
+        yield message_id, away, leases
 
 
 class IsAway(Database):
