@@ -182,7 +182,7 @@ class Lookout:
         board = self._board
         shards = list(board.leases.mine)
         if shards:
-            await self._end_unseen()
+            await self._end_unseen(shards)
             board.offer(await sweeps.release_lanes(self._database, shards))
             await sweeps.release_stranded(self._database, shards)
             await self._end_foreign(shards)
@@ -194,16 +194,16 @@ class Lookout:
         RESTING_TARGETS.set(board.lanes.resting_targets(now=board.clock.now()))
         UNSETTLED.set(len(self._settlements))
 
-    async def _end_unseen(self) -> None:
+    async def _end_unseen(self, shards: Collection[int]) -> None:
         """Give up on calls that must be over, where nobody has told for long enough.
 
         After an outage of the database their process may live and have yet to write it down.
         """
         long_ago = time.monotonic() - self._patience
-        shards = [shard for shard in self._board.leases.mine if self._gained_at[shard] <= long_ago]
-        if shards:
+        known = [shard for shard in shards if self._gained_at[shard] <= long_ago]
+        if known:
             mine = self._board.own
-            for ended in await sweeps.end_unseen_calls(self._database, shards, mine=mine):
+            for ended in await sweeps.end_unseen_calls(self._database, known, mine=mine):
                 self._settlements.put(ended)
 
     async def _end_foreign(self, shards: Collection[int]) -> None:
