@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from gateway.db.rows import as_json, rows_of
+from gateway.db.rows import counted, rows_of
 
 if TYPE_CHECKING:
     from gateway.db.unit_of_work import UnitOfWork
@@ -153,6 +153,6 @@ async def save_conversations(
     changed = [conversation for conversation in conversations if conversation.changed]
     if not changed:
         return
-    await connection.execute(_SAVE, {"rows": as_json(changed), "count": len(changed)})
+    await connection.execute(_SAVE, counted(changed))
     for conversation in changed:
         conversation.remember()

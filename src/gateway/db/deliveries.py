@@ -4,7 +4,6 @@ A delivery is `ready` while nothing before it in its lane holds the lane, and `h
 until it is settled or has held its lane for as long as it may. `due_at` null: its target is held.
 """
 
-import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
@@ -13,7 +12,7 @@ from typing import Any, Final
 from sqlalchemy import Row, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from gateway.db.rows import rows_of
+from gateway.db.rows import as_json, counted, rows_of
 from gateway.domain.delivery import DeliveryKind, DeliveryStatus, TargetKind
 
 # A lease with less left than this starts nothing.
@@ -294,18 +293,18 @@ async def save_deliveries(connection: AsyncConnection, deliveries: Iterable[Deli
             "status": each.status,
             "ready": each.ready,
             "holds_lane": each.holds_lane,
-            "holds_until": _iso(each.holds_until),
-            "due_at": _iso(each.due_at),
-            "held_at": _iso(each.held_at),
-            "deadline_at": _iso(each.deadline_at),
+            "holds_until": each.holds_until,
+            "due_at": each.due_at,
+            "held_at": each.held_at,
+            "deadline_at": each.deadline_at,
             "attempt": each.attempt,
-            "first_attempt_at": _iso(each.first_attempt_at),
-            "settled_at": _iso(each.settled_at),
+            "first_attempt_at": each.first_attempt_at,
+            "settled_at": each.settled_at,
         }
         for each in deliveries
     ]
     if rows:
-        await connection.execute(_SAVE, {"rows": json.dumps(rows), "count": len(rows)})
+        await connection.execute(_SAVE, counted(rows))
 
 
 async def record_attempts(connection: AsyncConnection, attempts: Iterable[AttemptRow]) -> None:
@@ -325,7 +324,7 @@ async def record_attempts(connection: AsyncConnection, attempts: Iterable[Attemp
         for each in attempts
     ]
     if rows:
-        await connection.execute(_RECORD, {"rows": json.dumps(rows)})
+        await connection.execute(_RECORD, {"rows": as_json(rows)})
 
 
 async def find_in_flight(connection: AsyncConnection, shards: Collection[int]) -> list[Delivery]:
@@ -388,7 +387,3 @@ def _delivery(row: Row[Any]) -> Delivery:
     values["kind"] = DeliveryKind(values["kind"])
     values["status"] = DeliveryStatus(values["status"])
     return Delivery(**values)
-
-
-def _iso(moment: datetime | None) -> str | None:
-    return None if moment is None else moment.isoformat()

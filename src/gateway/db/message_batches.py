@@ -9,7 +9,7 @@ from sqlalchemy import TextClause, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.db.messages import Message
-from gateway.db.rows import as_json, rows_of
+from gateway.db.rows import counted, rows_of
 
 _TYPES: Final = {
     "content": "jsonb",
@@ -44,7 +44,7 @@ async def change_messages(
             {"account_id": message.account_id, "id": message.id} | values
             for message, values in group
         ]
-        await connection.execute(_update(names), {"rows": as_json(rows), "count": len(rows)})
+        await connection.execute(_update(names), counted(rows))
     for message, values in changes:
         for name, value in values.items():
             setattr(message, name, value)
@@ -74,7 +74,7 @@ async def take_all_marks(
         for (channel_id, name), message in known.items()
     ]
     marks: dict[str, dict[str, datetime]] = {}
-    for row in await connection.execute(_TAKE_MARKS, {"rows": as_json(rows), "count": len(rows)}):
+    for row in await connection.execute(_TAKE_MARKS, counted(rows)):
         message = known[row.channel_id, row.source_message_id]
         marks.setdefault(message.id, {})[row.kind] = row.at
     return marks

@@ -1,6 +1,7 @@
 """Rows on their way to the database: one JSON document, as the parameter of one statement."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import fields, is_dataclass
 from datetime import datetime
 
@@ -28,8 +29,13 @@ def _plain(value: object) -> object:
     raise TypeError(type(value).__name__)
 
 
+def counted(rows: Sequence[object]) -> dict[str, object]:
+    """Return the parameters of a statement with `rows_of`: the rows as JSON, and their number."""
+    return {"rows": as_json(rows), "count": len(rows)}
+
+
 def rows_of(columns: str) -> str:
-    """Return what `FROM` takes for rows named `r`: the JSON of `:rows`, of which `:count` are.
+    """Return what `FROM` takes for rows named `r`; `counted` gives its parameters.
 
     PostgreSQL takes such rows for a hundred, and would rather read the ten thousand rows of a
     table than look up a hundred of them. With a limit it takes them for a few.

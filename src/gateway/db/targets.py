@@ -1,6 +1,5 @@
 """What the sender must know of a target before it calls it: limits, rests, health."""
 
-import json
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -9,7 +8,7 @@ from typing import Any, Final
 from sqlalchemy import Row, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from gateway.db.rows import rows_of
+from gateway.db.rows import counted, rows_of
 from gateway.domain.delivery import TargetKind
 from gateway.domain.endpoint_health import LEAST_FAILURES, SILENCE, Failing
 from gateway.domain.pacing import Pace
@@ -68,8 +67,8 @@ _LIMITS: Final = text(
     """
 )
 
-# Rows that stay as they are are not written, nor are failures that change nothing any more.
 _HEALTH: Final = "id text, succeeded boolean, timed_out boolean, failures integer"
+# Rows that stay as they are are not written, nor are failures that change nothing any more.
 _NOTE_HEALTH: Final = text(
     f"""
     WITH told AS (
@@ -132,8 +131,7 @@ async def note_health(
     await connection.execute(
         _NOTE_HEALTH,
         {
-            "rows": json.dumps(rows),
-            "count": len(rows),
+            **counted(rows),
             "now": now,
             "forgotten": now - SILENCE,
             "noted_before": now - _NOTED_EACH,
