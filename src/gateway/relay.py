@@ -119,7 +119,8 @@ class Relay:
             published += done
             if done < _BATCH:
                 break
-        if self._leases.safe(DEAD_LETTER_SHARD):
+        looked_for = not shards or DEAD_LETTER_SHARD in shards
+        if looked_for and self._leases.safe(DEAD_LETTER_SHARD):
             await self._copy_dead_letters()
             await self._put_back_dead_letters()
         return published

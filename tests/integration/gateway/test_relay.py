@@ -18,7 +18,7 @@ from gateway.db.outbox import NewEvent
 from gateway.db.secrets import KeyRing, generate_key
 from gateway.db.unit_of_work import Database
 from gateway.domain import ids
-from gateway.domain.shards import shard_of
+from gateway.domain.shards import DEAD_LETTER_SHARD, shard_of
 from gateway.errors import NotDurableError
 from gateway.relay import Relay
 
@@ -204,7 +204,9 @@ async def test_a_dead_letter_is_copied_once_with_its_reason(stage: Stage) -> Non
         )
         await set_aside(work, [letter])
     relay = stage.relay()
-    await relay.publish()
+    await relay.publish([DEAD_LETTER_SHARD + 1])
+    assert stage.broker.records("gateway.dead-letters.v1") == []
+    await relay.publish([DEAD_LETTER_SHARD])
     await relay.publish()
     (record,) = stage.broker.records("gateway.dead-letters.v1")
     headers = dict(record.headers)
