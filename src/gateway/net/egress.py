@@ -23,9 +23,9 @@ from gateway.errors import InvalidFieldsError
 from gateway.net.addresses import Address, is_denied, is_loopback, is_own, parse_literal
 from gateway.net.authorities import usual_authorities
 from gateway.net.dialling import dial_address
-from gateway.net.guarded import ADDRESSES_TRIED, GuardedBackend
-from gateway.net.kept import KEEPALIVE_SECONDS, Connect
-from gateway.net.lean import ExchangeFailedError, NotConnectedError
+from gateway.net.guarded import GuardedBackend, connect_in_turn
+from gateway.net.kept import Connect
+from gateway.net.lean import KEEPALIVE_SECONDS, ExchangeFailedError, NotConnectedError
 from gateway.net.places import EgressPolicy, Place, not_allowed, read_place
 from gateway.net.posts import CONNECT_BUDGET, DirectPosts, Posts, ProxiedPosts
 from gateway.net.resolver import LookupFailedError, Resolver
@@ -263,16 +263,13 @@ class Egress:
 
     async def _dial(self, host: str, port: int) -> socket.socket:
         """Connect to a host, one vetted address after another."""
-        addresses = (await self.vet(host))[:ADDRESSES_TRIED]
-        share = CONNECT_BUDGET.total_seconds() / len(addresses)
-        refusal: Exception = OSError("no address")
-        for address in addresses:
-            try:
-                async with asyncio.timeout(share):
-                    return await dial_address(address, port)
-            except (OSError, TimeoutError) as error:
-                refusal = error
-        raise refusal
+
+        async def connect(address: Address, share: float | None) -> socket.socket:
+            async with asyncio.timeout(share):
+                return await dial_address(address, port)
+
+        seconds = CONNECT_BUDGET.total_seconds()
+        return await connect_in_turn(self.vet, host, connect, seconds=seconds)
 
     def _connector(self, place: Place, *, answer_bytes: int = 0) -> Connect:
         url = httpcore.URL(scheme=place.scheme, host=place.host, port=place.port, target="/")

@@ -5,7 +5,7 @@ import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from datetime import timedelta
 from ipaddress import ip_address
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import httpcore
 
@@ -16,14 +16,38 @@ MAX_AGE: Final = timedelta(seconds=60)
 # Of one answer: its head, interim answers, chunk sizes and body together.
 MAX_ANSWER_BYTES: Final = 512 * 1024
 # A name with many addresses is not worth trying them all.
-ADDRESSES_TRIED: Final = 3
+_ADDRESSES_TRIED: Final = 3
+_REFUSALS: Final = (OSError, TimeoutError, httpcore.ConnectError, httpcore.ConnectTimeout)
 _HEAD_END: Final = b"\r\n\r\n"
 _MAX_HEAD: Final = 128 * 1024
 
+_Connected = TypeVar("_Connected")
 Vet = Callable[[str], Awaitable[Sequence[Address]]]
 SocketOption = (
     tuple[int, int, int] | tuple[int, int, bytes | bytearray] | tuple[int, int, None, int]
 )
+
+
+async def connect_in_turn(
+    vet: Vet,
+    host: str,
+    connect: Callable[[Address, float | None], Awaitable[_Connected]],
+    *,
+    seconds: float | None,
+) -> _Connected:
+    """Connect to a host: one vetted address after another, each for its share of the time.
+
+    What `connect` raises for the last one is raised.
+    """
+    addresses = (await vet(host))[:_ADDRESSES_TRIED]
+    share = None if seconds is None else seconds / len(addresses)
+    *others, last = addresses
+    for address in others:
+        try:
+            return await connect(address, share)
+        except _REFUSALS:
+            continue
+    return await connect(last, share)
 
 
 class GuardedBackend(httpcore.AsyncNetworkBackend):
@@ -43,20 +67,15 @@ class GuardedBackend(httpcore.AsyncNetworkBackend):
         local_address: str | None = None,
         socket_options: Iterable[SocketOption] | None = None,
     ) -> httpcore.AsyncNetworkStream:
-        """Connect to a host, one address after another."""
-        addresses = (await self._vet(host))[:ADDRESSES_TRIED]
-        share = None if timeout is None else timeout / len(addresses)
-        refusal: Exception = httpcore.ConnectError("the host has no address")
-        for address in addresses:
-            try:
-                stream = await self._inner.connect_tcp(
-                    str(address), port, share, local_address, socket_options
-                )
-            except (httpcore.ConnectError, httpcore.ConnectTimeout) as error:
-                refusal = error
-            else:
-                return await _checked(stream, address, self._answer_bytes)
-        raise refusal
+        """Connect to a host, one vetted address after another."""
+
+        async def connect(address: Address, share: float | None) -> httpcore.AsyncNetworkStream:
+            stream = await self._inner.connect_tcp(
+                str(address), port, share, local_address, socket_options
+            )
+            return await _checked(stream, address, self._answer_bytes)
+
+        return await connect_in_turn(self._vet, host, connect, seconds=timeout)
 
     async def sleep(self, seconds: float) -> None:
         """Pause between httpcore's own retries, of which there are none here."""

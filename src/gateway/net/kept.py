@@ -8,13 +8,10 @@ its turn already, so nothing has to be queued and the last idle connection will 
 from collections import deque
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from typing import Final
 
 import httpcore
 
-KEEPALIVE_SECONDS: Final = 15.0
-_MAX_IDLE: Final = 200
-
+from gateway.net.lean import MAX_IDLE
 
 Connect = Callable[[], httpcore.AsyncConnectionInterface]
 
@@ -43,7 +40,7 @@ class KeptConnections:
                 await response.aclose()
         finally:
             # Available is only a connection whose last answer was read to its end.
-            if connection.is_available() and len(self._idle) < _MAX_IDLE:
+            if connection.is_available() and len(self._idle) < MAX_IDLE:
                 self._idle.append(connection)
             else:
                 await connection.aclose()

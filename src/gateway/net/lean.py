@@ -21,7 +21,8 @@ import zttp
 from gateway.net.dialling import Dial, dial
 
 KEEPALIVE_SECONDS: Final = 15.0
-_MAX_IDLE: Final = 200
+# Of one origin.
+MAX_IDLE: Final = 200
 # What may come beside a body: head, interim answers, sizes of chunks, trailers.
 _OVERHEAD_BYTES: Final = 256 * 1024
 # The parser keeps a buffer as large as the largest piece that it was ever given.
@@ -263,7 +264,7 @@ class LeanConnections:
         """
         connection = self._take() or await self._connect()
         answer = await connection.exchange(method, target, headers, body, limit=limit)
-        if connection.reusable and len(self._idle) < _MAX_IDLE:
+        if connection.reusable and len(self._idle) < MAX_IDLE:
             self._idle.append(connection)
         else:
             connection.close()
