@@ -71,7 +71,8 @@ async def test_nothing_is_acknowledged_while_the_broker_is_frozen(stage, own_bro
         try:
             began = time.monotonic()
             answers = await asyncio.gather(*(post(client, body_of(f"b{n}")) for n in range(50)))
-            assert time.monotonic() - began < 5
+            # Four from when each is read, which a busy machine does not do at once.
+            assert time.monotonic() - began < 8
         finally:
             os.kill(own_broker.pid, signal.SIGCONT)
         assert {answer.status_code for answer in answers} == {503}
