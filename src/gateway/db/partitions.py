@@ -16,7 +16,8 @@ class Ownership:
     """One process's claim on one partition, good for as long as nobody has a higher epoch.
 
     `unclean` says that the owner before did not give the partition back: it may have died on a
-    record. `suspect_offset` and `tries` say on which, and how often.
+    record. `suspect_offset` and `tries` say on which, or on one of those from there on, and how
+    often; None where it was at none that an owner may have died on before.
     """
 
     topic: str
@@ -126,7 +127,7 @@ async def move_partitions(
 
 
 async def suspect_record(connection: AsyncConnection, ownership: Ownership, *, offset: int) -> int:
-    """Note that a record is about to be tried alone; return how often it has been.
+    """Note that a record, or a batch from there on, is about to be tried; return how often it was.
 
     Raises:
         PartitionLostError: Somebody else owns the partition now.

@@ -11,10 +11,12 @@ fails five times for a reason that does not pass, or that kills the process, is 
 partition goes on. While the database is away, or contended, the partition stands still and tries
 again.
 
-A process that died may have died of the record that each partition was at, or of something else
-altogether. So a record that was under way at a death stands trial: once its process has lived for
-a moment (what dies at once dies of something else) and with no other suspect under way. Two deaths
-on trial convict it; those that others caused acquit everybody else.
+A process that died may have died of a record that was under way, or of something else altogether.
+Its successor does each partition's next records on probation, in transactions of that partition's
+own. Where it dies of that as well, they are done one by one, and one that was under way at a death
+stands trial: once its process has lived for a moment (what dies at once dies of something else) and
+with no other suspect under way. Two deaths on trial convict it; those that others caused acquit
+everybody else.
 """
 
 import asyncio
@@ -80,6 +82,8 @@ class _Partition:
     ownership: Ownership
     # True where its next records must not share a transaction with those of other partitions.
     apart: bool = False
+    # How many records are still to be done so, as an owner may have died of one of them.
+    probation: int = 0
     # How many records are still to be done one by one.
     singly: int = 0
     # The record that this owner has noted as the one it may die of, and its deaths so far.
@@ -151,9 +155,14 @@ class InboundHandler:
         """Claim a partition and return the offset at which it goes on; None: the log's start."""
         async with self._database.unit_of_work() as work:
             ownership = await claim_partition(work.connection, self._topic, partition)
-        # A former owner may have died on any record of its last batch.
-        singly = BATCH_RECORDS if ownership.unclean else 0
-        self._partitions[partition] = _Partition(ownership, singly=singly)
+        held = _Partition(ownership)
+        if ownership.unclean:
+            # The former owner may have died on any record of its last batch.
+            if ownership.suspect_offset is None:
+                held.probation = BATCH_RECORDS
+            else:
+                held.singly = BATCH_RECORDS
+        self._partitions[partition] = held
         log.info(
             "routing.partition_taken",
             partition=partition,
@@ -254,13 +263,15 @@ class InboundHandler:
             await self._in_turn(held, read_record(records[0]))
             held.singly -= 1
             return 1
-        portion = _Portion(held, records[:BATCH_RECORDS])
-        if not held.apart:
+        portion = _Portion(held, records[: held.probation or BATCH_RECORDS])
+        if not held.apart and not held.probation:
             await self._convoy.ride(portion)
             if portion.lost:
                 raise PartitionLostError(str(held.ownership.partition))
             return portion.done
         async with self._convoy.alone():
+            if held.probation:
+                await self._suspect(held, records[0].offset)
             try:
                 await self._together([portion])
             except PartitionLostError:
@@ -270,9 +281,10 @@ class InboundHandler:
                     raise
                 log.warning("routing.batch_failed", error=name_of(error))
                 _RETRIES.labels(kind="batch").inc()
-                held.singly = portion.size
+                held.singly, held.probation = portion.size, 0
                 return 0
         held.apart = False
+        held.probation = max(0, held.probation - portion.done)
         return portion.done
 
     async def _in_turn(self, held: _Partition, item: Item) -> None:
@@ -384,7 +396,7 @@ class InboundHandler:
                 return
 
     async def _suspect(self, held: _Partition, offset: int) -> None:
-        """Note, before a record is tried alone, that it may be what a process dies of.
+        """Note, before a record is tried, that it or what goes with it may kill the process.
 
         Once an owner: what an owner tries again has not killed it.
         """
