@@ -16,8 +16,8 @@ class Ownership:
     """One process's claim on one partition, good for as long as nobody has a higher epoch.
 
     `unclean` says that the owner before did not give the partition back: it may have died on a
-    record. `suspect_offset` and `tries` say on which, or on one of those from there on, and how
-    often; None where it was at none that an owner may have died on before.
+    record. `suspect_offset` says on which, where it may have done so for the second time; `tries`
+    how often the record was tried alone, with 0 for the first of a batch that was tried.
     """
 
     topic: str
@@ -79,6 +79,13 @@ _SUSPECT: Final = text(
     RETURNING tries
     """
 )
+_SUSPECT_BATCH: Final = text(
+    """
+    UPDATE partition_owners SET tries = 0, suspect_offset = :offset
+    WHERE topic = :topic AND partition = :partition AND epoch = :epoch
+    RETURNING tries
+    """
+)
 _GIVE_BACK: Final = text(
     """
     UPDATE partition_owners SET owned = false, suspect_offset = NULL, tries = 0
@@ -127,16 +134,21 @@ async def move_partitions(
 
 
 async def suspect_record(connection: AsyncConnection, ownership: Ownership, *, offset: int) -> int:
-    """Note that a record, or a batch from there on, is about to be tried; return how often it was.
+    """Note that a record is about to be tried alone; return how often it has been.
 
     Raises:
         PartitionLostError: Somebody else owns the partition now.
     """
-    result = await connection.execute(_SUSPECT, _key(ownership) | {"offset": offset})
-    tries = result.scalar_one_or_none()
-    if tries is None:
-        raise PartitionLostError(f"{ownership.topic}/{ownership.partition}")
-    return int(tries)
+    return await _suspect(connection, _SUSPECT, ownership, offset)
+
+
+async def suspect_batch(connection: AsyncConnection, ownership: Ownership, *, offset: int) -> int:
+    """Note that a batch from a record on is about to be tried; return 0.
+
+    Raises:
+        PartitionLostError: Somebody else owns the partition now.
+    """
+    return await _suspect(connection, _SUSPECT_BATCH, ownership, offset)
 
 
 async def mark_caught_up(
@@ -159,6 +171,16 @@ async def database_now(connection: AsyncConnection) -> datetime:
     now = (await connection.execute(text("SELECT gateway_now()"))).scalar_one()
     assert isinstance(now, datetime)
     return now
+
+
+async def _suspect(
+    connection: AsyncConnection, statement: TextClause, ownership: Ownership, offset: int
+) -> int:
+    result = await connection.execute(statement, _key(ownership) | {"offset": offset})
+    tries = result.scalar_one_or_none()
+    if tries is None:
+        raise PartitionLostError(f"{ownership.topic}/{ownership.partition}")
+    return int(tries)
 
 
 def _key(ownership: Ownership) -> dict[str, object]:

@@ -24,11 +24,12 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final
+from typing import Final, Protocol
 
 import sqlalchemy.exc
 import structlog
 from prometheus_client import Counter
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.broker.records import Record
 from gateway.db.dead_letters import SetAside, set_aside
@@ -42,6 +43,7 @@ from gateway.db.partitions import (
     mark_caught_up,
     move_partition,
     move_partitions,
+    suspect_batch,
     suspect_record,
 )
 from gateway.db.unit_of_work import Database, UnitOfWork
@@ -120,6 +122,14 @@ class _Mark:
         return 1
 
 
+class _Note(Protocol):
+    """Notes what is about to be tried, and returns how often it was."""
+
+    async def __call__(
+        self, connection: AsyncConnection, ownership: Ownership, *, offset: int
+    ) -> int: ...
+
+
 class InboundHandler:
     """What the consumer calls with the records of the partitions that this process has."""
 
@@ -156,12 +166,13 @@ class InboundHandler:
         async with self._database.unit_of_work() as work:
             ownership = await claim_partition(work.connection, self._topic, partition)
         held = _Partition(ownership)
-        if ownership.unclean:
-            # The former owner may have died on any record of its last batch.
-            if ownership.suspect_offset is None:
-                held.probation = BATCH_RECORDS
-            else:
-                held.singly = BATCH_RECORDS
+        if ownership.unclean and ownership.suspect_offset is not None and not ownership.tries:
+            # The former owner may have died on any record of a batch, and one before it too.
+            held.singly = BATCH_RECORDS
+        elif ownership.unclean:
+            # It was at one record alone, or on any of its last batch.
+            held.singly = int(ownership.suspect_offset is not None)
+            held.probation = BATCH_RECORDS
         self._partitions[partition] = held
         log.info(
             "routing.partition_taken",
@@ -271,7 +282,7 @@ class InboundHandler:
             return portion.done
         async with self._convoy.alone():
             if held.probation:
-                await self._suspect(held, records[0].offset)
+                await self._suspect(held, records[0].offset, suspect_batch)
             try:
                 await self._together([portion])
             except PartitionLostError:
@@ -374,7 +385,7 @@ class InboundHandler:
     async def _alone(self, held: _Partition, item: Item) -> None:
         """Do one record, or set it aside when it cannot be done."""
         offset = item.record.offset
-        await self._suspect(held, offset)
+        await self._suspect(held, offset, suspect_record)
         if held.tries > _DEATHS + 1:
             log.error("routing.poison", offset=offset, reason="deaths", tries=held.tries - 1)
             await self._poison(held, item, attempts=held.tries - 1)
@@ -395,7 +406,7 @@ class InboundHandler:
             else:
                 return
 
-    async def _suspect(self, held: _Partition, offset: int) -> None:
+    async def _suspect(self, held: _Partition, offset: int, note: _Note) -> None:
         """Note, before a record is tried, that it or what goes with it may kill the process.
 
         Once an owner: what an owner tries again has not killed it.
@@ -403,7 +414,7 @@ class InboundHandler:
         if held.suspected == offset:
             return
         async with self._database.unit_of_work() as work:
-            held.tries = await suspect_record(work.connection, held.ownership, offset=offset)
+            held.tries = await note(work.connection, held.ownership, offset=offset)
         held.suspected = offset
 
     async def _poison(self, held: _Partition, item: Item, *, attempts: int) -> None:

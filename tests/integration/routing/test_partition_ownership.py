@@ -142,8 +142,8 @@ async def test_a_record_on_which_processes_die_is_set_aside_after_two_deaths_on_
             raise Killed
 
     records = _records(stage, "a", "b")
-    # The first makes it a suspect.
-    for _ in range(3):
+    # The first two make it a suspect: one of a batch, and then by itself.
+    for _ in range(4):
         dying = stage.another(at=die, calm_seconds=0)
         await dying.assigned(0)
         with pytest.raises(Killed):
@@ -156,34 +156,39 @@ async def test_a_record_on_which_processes_die_is_set_aside_after_two_deaths_on_
     assert (letter.reason, letter.attempts) == ("poison", 3)
 
 
-async def test_what_may_have_killed_an_owner_shares_a_transaction_until_another_dies_of_it(
-    stage: Inbound,
+@pytest.mark.parametrize(
+    ("deaths", "transactions"),
+    [
+        pytest.param(0, [3], id="the last batch of the one who died"),
+        pytest.param(1, [1, 1, 1], id="a batch of which another died"),
+        pytest.param(2, [1, 2], id="one record of which a third died"),
+    ],
+)
+async def test_no_more_is_done_one_by_one_than_several_died_of(
+    stage: Inbound, deaths: int, transactions: list[int]
 ) -> None:
-    commits = 0
-
-    async def count(point: str) -> None:
-        nonlocal commits
-        commits += point == "before_commit"
+    done: list[int] = []
 
     async def die(point: str) -> None:
         if point == "before_move":
             raise Killed
 
-    first, second = _records(stage, "a", "b", "c"), _records(stage, "d", "e", "f")
+    async def note(point: str) -> None:
+        if point == "after_commit":
+            done.append(await stage.value("SELECT next_offset FROM partition_owners") - sum(done))
+
+    records = _records(stage, "a", "b", "c")
     await stage.another().assigned(0)
-    successor = stage.another(at=count)
-    await successor.assigned(0)
-    await successor.handle(0, first)
-    assert commits == 1
-    dying = stage.another(at=die)
-    await dying.assigned(0)
-    with pytest.raises(Killed):
-        await dying.handle(0, second)
-    survivor = stage.another(at=count, calm_seconds=0)
+    for _ in range(deaths):
+        dying = stage.another(at=die, calm_seconds=0)
+        await dying.assigned(0)
+        with pytest.raises(Killed):
+            await dying.handle(0, records)
+    survivor = stage.another(at=note, calm_seconds=0)
     await survivor.assigned(0)
-    await survivor.handle(0, second)
-    assert commits == 1 + len(second)
-    assert sorted(await _texts(stage)) == ["a", "b", "c", "d", "e", "f"]
+    await survivor.handle(0, records)
+    assert done == transactions
+    assert sorted(await _texts(stage)) == ["a", "b", "c"]
 
 
 async def test_what_another_record_kills_is_not_blamed_on_those_under_way(stage: Inbound) -> None:
@@ -235,7 +240,7 @@ async def test_what_dies_at_once_convicts_no_suspect(stage: Inbound) -> None:
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(0.05):
                 await short_lived.handle(0, records)
-    assert await stage.value("SELECT tries FROM partition_owners") == 1
+    assert await stage.value("SELECT tries FROM partition_owners") == 0
     assert await stage.dead_letters() == []
 
 
