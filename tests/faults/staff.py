@@ -21,7 +21,7 @@ _HANDS: Final = 8
 _SETTLED: Final = (httpx.codes.OK, httpx.codes.CONFLICT)
 # So that much of what comes meets somebody, and some of it nobody.
 _OFFER_SECONDS: Final = 6
-WAITING_SECONDS: Final = 20
+WAITING_SECONDS: Final = 10
 
 
 @dataclass
@@ -73,7 +73,7 @@ class Staff:
     async def finish(self) -> None:
         """Come back, take what is offered, end what runs; return when nobody waits any more."""
         await self._at_once(partial(self._show, agent, "active") for agent in self.agents)
-        async with asyncio.timeout(12 * WAITING_SECONDS):
+        async with asyncio.timeout(24 * WAITING_SECONDS):
             while await self._list("offered") or await self._list("open"):
                 await self._answer_offers(["accept"])
                 await self._close(await self._list("ongoing"))
