@@ -22,7 +22,7 @@ from gateway.broker.connection import KafkaConnection
 from gateway.broker.handler import PartitionHandler
 from gateway.broker.legibility import read_everything
 from gateway.broker.patience import be_patient
-from gateway.broker.reachability import answers
+from gateway.broker.reachability import answers, until_blind
 from gateway.broker.records import Record
 from gateway.broker.room import Room
 from gateway.broker.topics import Topics, TopicsRefusedError
@@ -207,6 +207,7 @@ class PartitionConsumer(ConsumerRebalanceListener):  # type: ignore[misc]  # it 
                     group.create_task(self._commit(consumer)),
                     group.create_task(self._watch(consumer)),
                     group.create_task(_keep_in_touch(consumer)),
+                    group.create_task(_end_when_blind(consumer)),
                 ]
                 await self._poll(consumer)
                 for task in beside:
@@ -382,6 +383,11 @@ async def _keep_in_touch(consumer: AIOKafkaConsumer) -> None:
     while True:
         await asyncio.sleep(_WATCH_SECONDS)
         await answers(consumer._client)  # noqa: SLF001 - it has no say over its brokers otherwise
+
+
+async def _end_when_blind(consumer: AIOKafkaConsumer) -> None:
+    await until_blind(consumer._client)  # noqa: SLF001 - see there
+    raise _StuckError("metadata")
 
 
 async def _end(workers: Sequence[PartitionWorker]) -> None:

@@ -22,7 +22,7 @@ from gateway.broker.connection import KafkaConnection
 from gateway.broker.deadlines import Deadlines
 from gateway.broker.overdue import Overdue
 from gateway.broker.partitioning import KNOWN_KEYS, partition_of
-from gateway.broker.reachability import answers
+from gateway.broker.reachability import answers, until_blind
 from gateway.broker.records import NewRecord
 from gateway.broker.topics import Topics, TopicsRefusedError
 from gateway.errors import NotDurableError
@@ -252,11 +252,13 @@ class KafkaProducer:
         sender: asyncio.Task[None] = producer._sender.sender_task  # noqa: SLF001
         async with asyncio.TaskGroup() as group:
             silence = group.create_task(self._until_silent(producer))
+            blindness = group.create_task(until_blind(producer.client))
             broken = group.create_task(self._broken.wait())
-            await asyncio.wait({sender, silence, broken}, return_when=asyncio.FIRST_COMPLETED)
-            silent = silence.done()
-            silence.cancel()
-            broken.cancel()
+            signs = {silence, blindness, broken}
+            await asyncio.wait({sender, *signs}, return_when=asyncio.FIRST_COMPLETED)
+            silent, blind = silence.done(), blindness.done()
+            for sign in signs:
+                sign.cancel()
         self._producer = None
         self._reachable = False
         self._usable.clear()
@@ -264,7 +266,7 @@ class KafkaProducer:
         self._overdue = Overdue()
         if sender.done():
             _fail_what_waits(producer)
-        log.warning("kafka.producer_broken", sender_ended=sender.done(), silent=silent)
+        log.warning("kafka.producer_broken", sender_ended=sender.done(), silent=silent, blind=blind)
 
     async def _until_silent(self, producer: AIOKafkaProducer) -> None:
         """Ask time and again whether Kafka answers; return when it has not for long."""

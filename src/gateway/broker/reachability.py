@@ -1,4 +1,4 @@
-"""Asks whether Kafka answers, and finds brokers again when all that are known have moved."""
+"""Asks whether Kafka answers, finds brokers that have moved, and tells when a client is blind."""
 
 import asyncio
 from typing import Final
@@ -26,6 +26,15 @@ async def answers(client: AIOKafkaClient) -> bool:
         return False
     # It was told about brokers alone, not where partitions are.
     return await _known_broker_answers(client)
+
+
+async def until_blind(client: AIOKafkaClient) -> None:
+    """Return when a client that was started does not look for brokers and leaders any more.
+
+    A private task of aiokafka's does that, and whatever unforeseen it meets ends it for ever. From
+    then on all that needs to know where a partition is waits without end, and nothing is logged.
+    """
+    await asyncio.wait({client._sync_task})  # noqa: SLF001 - there is no other sign
 
 
 async def _known_broker_answers(client: AIOKafkaClient) -> bool:

@@ -121,6 +121,23 @@ async def test_records_are_sent_although_the_sender_task_was_cancelled(own_broke
         await producer.produce_all([new(b"key", b"value")])
 
 
+async def test_clients_whose_search_for_brokers_ended_are_made_anew(own_broker):
+    handler = Handler()
+    kafka = Kafka(own_broker.address)
+    producer, consumer = kafka.producer(), kafka.consumer(handler, topic=TOPIC)
+    async with running(producer, consumer):
+        await producer.produce_all([new(b"key", b"before")])
+        await handler.until(lambda: handler.values() == [b"before"])
+        clients = producer._producer.client, consumer._consumer._client
+        for client in clients:
+            client._sync_task.cancel()
+        await handler.until(lambda: consumer._consumer and consumer._consumer._client != clients[1])
+        await handler.until(lambda: consumer.partitions == frozenset(range(PARTITIONS)))
+        assert await produced(producer, within=10) < 5
+        assert producer._producer.client != clients[0]
+        await handler.until(lambda: b"again" in handler.values())
+
+
 async def test_a_producer_that_lost_its_sequence_is_made_anew(own_broker):
     producer = Kafka(own_broker.address).producer()
     async with running(producer):
