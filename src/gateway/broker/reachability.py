@@ -31,8 +31,9 @@ async def answers(client: AIOKafkaClient) -> bool:
 async def until_blind(client: AIOKafkaClient) -> None:
     """Return when a client that was started does not look for brokers and leaders any more.
 
-    A private task of aiokafka's does that, and whatever unforeseen it meets ends it for ever. From
-    then on all that needs to know where a partition is waits without end, and nothing is logged.
+    A private task of aiokafka's does that, and whatever unforeseen it meets ends it for ever:
+    uvloop has a RuntimeError where asyncio has an OSError for who writes to a connection that has
+    just broken. From then on all that needs to know where a partition is waits without end.
     """
     await asyncio.wait({client._sync_task})  # noqa: SLF001 - there is no other sign
 
