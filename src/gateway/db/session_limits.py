@@ -16,6 +16,8 @@ import asyncpg
 from sqlalchemy import event
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from gateway.db.failures import LOST, is_transient
+
 # In milliseconds. A long transaction anywhere holds everybody back.
 _IDLE: Final = 10_000
 _WHOLE: Final = 15_000
@@ -35,14 +37,24 @@ LIMITS: Final = KEEP_ALIVES | {
 
 
 def limit_transactions(engine: AsyncEngine) -> None:
-    """Have the server end each transaction of a pool that lasts too long, where it can."""
+    """Have the server end each transaction of a pool that lasts too long, where it can.
+
+    A session that is lost before it knows is a `ConnectionError`, like one that is refused.
+    """
     event.listen(engine.sync_engine, "connect", _limit)
 
 
 def _limit(connection: Any, _record: object) -> None:  # noqa: ANN401 - the dialect's own
     # A server that does not know a setting refuses whoever names it when connecting.
     if connection.driver_connection.get_server_version().major >= _HAS_LIMIT_OF_TRANSACTIONS:
-        connection.run_async(_set_limit)
+        try:
+            connection.run_async(_set_limit)
+        except LOST as error:
+            connection.driver_connection.terminate()
+            if not is_transient(error):
+                raise
+            # SQLAlchemy makes its own errors of the driver's only where it calls the driver.
+            raise ConnectionError("The session was ended as it began.") from error
 
 
 async def _set_limit(connection: asyncpg.Connection) -> None:
