@@ -171,13 +171,13 @@ async def test_a_call_that_is_made_again_says_it_once(story: Story, outbox: Outb
         first, second = await story.receiver.wait_for(2)
         assert first.header("webhook-id") == second.header("webhook-id")
         # Redelivered by hand, it is answered a third time.
+        story.receiver.then(misbehave.respond(200, {"messages": [HELLO, BYE]}))
         await outbox.execute(
             "UPDATE deliveries SET status = 'pending', holds_lane = true, due_at = :now,"
             " ready = true, settled_at = NULL WHERE event_id = :id",
             now=outbox.clock.now(),
             id=event,
         )
-        story.receiver.then(misbehave.respond(200, {"messages": [HELLO, BYE]}))
         outbox.wake()
         await story.receiver.wait_for(3)
         await story.heard(event)
