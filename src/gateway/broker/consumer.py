@@ -14,6 +14,7 @@ from typing import Final, cast
 import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.abc import ConsumerRebalanceListener
+from aiokafka.client import AIOKafkaClient
 from aiokafka.errors import KafkaError, NoOffsetForPartitionError, OffsetOutOfRangeError
 from aiokafka.structs import ConsumerRecord, OffsetAndMetadata
 from prometheus_client import Counter, Gauge
@@ -202,12 +203,13 @@ class PartitionConsumer(ConsumerRebalanceListener):  # type: ignore[misc]  # it 
                 # It returns when the first partitions are there, and calls the listener before.
                 async with asyncio.timeout(_START_SECONDS):
                     await consumer.start()
+                client = consumer._client  # noqa: SLF001 - it has no say over its brokers otherwise
                 beside = [
                     group.create_task(self._read_log_ends(consumer)),
                     group.create_task(self._commit(consumer)),
                     group.create_task(self._watch(consumer)),
-                    group.create_task(_keep_in_touch(consumer)),
-                    group.create_task(_end_when_blind(consumer)),
+                    group.create_task(_keep_in_touch(client)),
+                    group.create_task(_end_when_blind(client)),
                 ]
                 await self._poll(consumer)
                 for task in beside:
@@ -378,15 +380,15 @@ class _Log:
         return self._place in self._consumer.assignment()
 
 
-async def _keep_in_touch(consumer: AIOKafkaConsumer) -> None:
+async def _keep_in_touch(client: AIOKafkaClient) -> None:
     """Let the client find the brokers again whenever it has lost them all."""
     while True:
         await asyncio.sleep(_WATCH_SECONDS)
-        await answers(consumer._client)  # noqa: SLF001 - it has no say over its brokers otherwise
+        await answers(client)
 
 
-async def _end_when_blind(consumer: AIOKafkaConsumer) -> None:
-    await until_blind(consumer._client)  # noqa: SLF001 - see there
+async def _end_when_blind(client: AIOKafkaClient) -> None:
+    await until_blind(client)
     raise _StuckError("metadata")
 
 

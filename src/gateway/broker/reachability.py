@@ -35,7 +35,7 @@ async def until_blind(client: AIOKafkaClient) -> None:
     uvloop has a RuntimeError where asyncio has an OSError for who writes to a connection that has
     just broken. From then on all that needs to know where a partition is waits without end.
     """
-    await asyncio.wait({client._sync_task})  # noqa: SLF001 - there is no other sign
+    await asyncio.wait({client._sync_task})  # noqa: SLF001 - aiokafka tells nobody of its end
 
 
 async def _known_broker_answers(client: AIOKafkaClient) -> bool:

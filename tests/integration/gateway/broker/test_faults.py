@@ -30,6 +30,18 @@ async def produced(producer, *, within):
 
 
 @asynccontextmanager
+async def working(addresses):
+    """Give a producer, a consumer and its handler, through all of which a record has gone."""
+    handler = Handler()
+    kafka = Kafka(addresses)
+    producer, consumer = kafka.producer(), kafka.consumer(handler, topic=TOPIC)
+    async with running(producer, consumer):
+        await producer.produce_all([new(b"key", b"before")])
+        await handler.until(lambda: handler.values() == [b"before"])
+        yield producer, consumer, handler
+
+
+@asynccontextmanager
 async def frozen(pid):
     freeze(pid)
     try:
@@ -71,12 +83,7 @@ async def test_another_partition_is_tried_while_one_is_stalled(own_broker):
 
 
 async def test_a_broker_that_died_and_came_back_is_used_again(own_broker):
-    handler = Handler()
-    kafka = Kafka(own_broker.address)
-    producer, consumer = kafka.producer(), kafka.consumer(handler, topic=TOPIC)
-    async with running(producer, consumer):
-        await producer.produce_all([new(b"key", b"before")])
-        await handler.until(lambda: handler.values() == [b"before"])
+    async with working(own_broker.address) as (producer, _consumer, handler):
         # Ended in order: the stand-in may lose its last moments otherwise.
         await own_broker.stop()
         with pytest.raises(NotDurableError):
@@ -90,12 +97,8 @@ async def test_brokers_that_moved_are_found_through_the_other_addresses(
     own_broker,
 ):
     other = Server(Noida(own_broker.kind.directory.path), port=free_port())
-    handler = Handler()
-    kafka = Kafka(f"{own_broker.address},{other.kind.address(other.port)}")
-    producer, consumer = kafka.producer(), kafka.consumer(handler, topic=TOPIC)
-    async with running(producer, consumer):
-        await producer.produce_all([new(b"key", b"before")])
-        await handler.until(lambda: handler.values() == [b"before"])
+    addresses = f"{own_broker.address},{other.kind.address(other.port)}"
+    async with working(addresses) as (producer, _consumer, handler):
         # The clients know one broker, and it does not come back where it was.
         await own_broker.stop()
         await other.start()
@@ -122,12 +125,7 @@ async def test_records_are_sent_although_the_sender_task_was_cancelled(own_broke
 
 
 async def test_clients_whose_search_for_brokers_ended_are_made_anew(own_broker):
-    handler = Handler()
-    kafka = Kafka(own_broker.address)
-    producer, consumer = kafka.producer(), kafka.consumer(handler, topic=TOPIC)
-    async with running(producer, consumer):
-        await producer.produce_all([new(b"key", b"before")])
-        await handler.until(lambda: handler.values() == [b"before"])
+    async with working(own_broker.address) as (producer, consumer, handler):
         clients = producer._producer.client, consumer._consumer._client
         for client in clients:
             client._sync_task.cancel()
