@@ -73,15 +73,12 @@ _CAUGHT_UP: Final = _write_mine(
 _SUSPECT: Final = text(
     """
     UPDATE partition_owners
-    SET tries = CASE WHEN suspect_offset = :offset THEN tries + 1 ELSE 1 END,
+    SET tries = CASE
+          WHEN NOT CAST(:alone AS boolean) THEN 0
+          WHEN suspect_offset = :offset THEN tries + 1
+          ELSE 1
+        END,
         suspect_offset = :offset
-    WHERE topic = :topic AND partition = :partition AND epoch = :epoch
-    RETURNING tries
-    """
-)
-_SUSPECT_BATCH: Final = text(
-    """
-    UPDATE partition_owners SET tries = 0, suspect_offset = :offset
     WHERE topic = :topic AND partition = :partition AND epoch = :epoch
     RETURNING tries
     """
@@ -133,22 +130,24 @@ async def move_partitions(
     return await _write(connection, _MOVE, moves)
 
 
-async def suspect_record(connection: AsyncConnection, ownership: Ownership, *, offset: int) -> int:
-    """Note that a record is about to be tried alone; return how often it has been.
+async def suspect(
+    connection: AsyncConnection, ownership: Ownership, *, offset: int, alone: bool
+) -> int:
+    """Note that a record is about to be tried, alone or as the first of a batch.
+
+    Returns:
+        How often it has been tried alone, this time included; 0 for a batch.
 
     Raises:
         PartitionLostError: Somebody else owns the partition now.
     """
-    return await _suspect(connection, _SUSPECT, ownership, offset)
-
-
-async def suspect_batch(connection: AsyncConnection, ownership: Ownership, *, offset: int) -> int:
-    """Note that a batch from a record on is about to be tried; return 0.
-
-    Raises:
-        PartitionLostError: Somebody else owns the partition now.
-    """
-    return await _suspect(connection, _SUSPECT_BATCH, ownership, offset)
+    result = await connection.execute(
+        _SUSPECT, _key(ownership) | {"offset": offset, "alone": alone}
+    )
+    tries = result.scalar_one_or_none()
+    if tries is None:
+        raise PartitionLostError(f"{ownership.topic}/{ownership.partition}")
+    return int(tries)
 
 
 async def mark_caught_up(
@@ -171,16 +170,6 @@ async def database_now(connection: AsyncConnection) -> datetime:
     now = (await connection.execute(text("SELECT gateway_now()"))).scalar_one()
     assert isinstance(now, datetime)
     return now
-
-
-async def _suspect(
-    connection: AsyncConnection, statement: TextClause, ownership: Ownership, offset: int
-) -> int:
-    result = await connection.execute(statement, _key(ownership) | {"offset": offset})
-    tries = result.scalar_one_or_none()
-    if tries is None:
-        raise PartitionLostError(f"{ownership.topic}/{ownership.partition}")
-    return int(tries)
 
 
 def _key(ownership: Ownership) -> dict[str, object]:

@@ -24,12 +24,11 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final, Protocol
+from typing import Final
 
 import sqlalchemy.exc
 import structlog
 from prometheus_client import Counter
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.broker.records import Record
 from gateway.db.dead_letters import SetAside, set_aside
@@ -43,8 +42,7 @@ from gateway.db.partitions import (
     mark_caught_up,
     move_partition,
     move_partitions,
-    suspect_batch,
-    suspect_record,
+    suspect,
 )
 from gateway.db.unit_of_work import Database, UnitOfWork
 from gateway.domain.partition import PartitionLostError
@@ -120,14 +118,6 @@ class _Mark:
     @property
     def size(self) -> int:
         return 1
-
-
-class _Note(Protocol):
-    """Notes what is about to be tried, and returns how often it was."""
-
-    async def __call__(
-        self, connection: AsyncConnection, ownership: Ownership, *, offset: int
-    ) -> int: ...
 
 
 class InboundHandler:
@@ -282,7 +272,7 @@ class InboundHandler:
             return portion.done
         async with self._convoy.alone():
             if held.probation:
-                await self._suspect(held, records[0].offset, suspect_batch)
+                await self._suspect(held, records[0].offset, alone=False)
             try:
                 await self._together([portion])
             except PartitionLostError:
@@ -385,7 +375,7 @@ class InboundHandler:
     async def _alone(self, held: _Partition, item: Item) -> None:
         """Do one record, or set it aside when it cannot be done."""
         offset = item.record.offset
-        await self._suspect(held, offset, suspect_record)
+        await self._suspect(held, offset, alone=True)
         if held.tries > _DEATHS + 1:
             log.error("routing.poison", offset=offset, reason="deaths", tries=held.tries - 1)
             await self._poison(held, item, attempts=held.tries - 1)
@@ -406,7 +396,7 @@ class InboundHandler:
             else:
                 return
 
-    async def _suspect(self, held: _Partition, offset: int, note: _Note) -> None:
+    async def _suspect(self, held: _Partition, offset: int, *, alone: bool) -> None:
         """Note, before a record is tried, that it or what goes with it may kill the process.
 
         Once an owner: what an owner tries again has not killed it.
@@ -414,7 +404,7 @@ class InboundHandler:
         if held.suspected == offset:
             return
         async with self._database.unit_of_work() as work:
-            held.tries = await note(work.connection, held.ownership, offset=offset)
+            held.tries = await suspect(work.connection, held.ownership, offset=offset, alone=alone)
         held.suspected = offset
 
     async def _poison(self, held: _Partition, item: Item, *, attempts: int) -> None:
