@@ -46,15 +46,16 @@ def limit_transactions(engine: AsyncEngine) -> None:
 
 def _limit(connection: Any, _record: object) -> None:  # noqa: ANN401 - the dialect's own
     # A server that does not know a setting refuses whoever names it when connecting.
-    if connection.driver_connection.get_server_version().major >= _HAS_LIMIT_OF_TRANSACTIONS:
-        try:
-            connection.run_async(_set_limit)
-        except LOST as error:
-            connection.driver_connection.terminate()
-            if not is_transient(error):
-                raise
-            # SQLAlchemy makes its own errors of the driver's only where it calls the driver.
-            raise ConnectionError("The session was ended as it began.") from error
+    if connection.driver_connection.get_server_version().major < _HAS_LIMIT_OF_TRANSACTIONS:
+        return
+    try:
+        connection.run_async(_set_limit)
+    except LOST as error:
+        connection.driver_connection.terminate()
+        if not is_transient(error):
+            raise
+        # SQLAlchemy makes its own errors of the driver's only where it calls the driver.
+        raise ConnectionError("The session was ended as it began.") from error
 
 
 async def _set_limit(connection: asyncpg.Connection) -> None:
