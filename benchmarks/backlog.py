@@ -33,7 +33,7 @@ from gateway.domain.shards import shard_of
 _DELIVERIES: Final = 1_000_000
 _PAGES: Final = 10_000
 # More than is drained of them in all turns.
-_FEW: Final = 40_000
+_FEW: Final = 30_000
 _GRAPH_MILLISECONDS: Final = 50
 _PAIRS: Final = 5
 # Limits are read every two seconds.
