@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.contracts.topics import INBOUND
 from gateway.db.rows import as_json
+from gateway.db.statements import with_rows
 from gateway.domain.message import Direction, MessageStatus
 from routing.enquiries import Enquiry, EnquiryStatus, HandledBy, Offer, OfferStatus, Progress
 
@@ -102,16 +103,27 @@ def _updates(columns: Iterable[str]) -> str:
 _ENQUIRY_NAMES: Final = ", ".join(_ENQUIRY)
 _OFFER_NAMES: Final = ", ".join(_OFFER)
 
-_SUMMARIES: Final = text(
+_SUMMARIES: Final = with_rows(
     """
     SELECT id, status, COALESCE(entered_at, opened_at) AS began_at, closed_at, missed_at,
            close_reason, agent_id, handled_by,
            CASE WHEN destination ->> 'kind' = 'endpoint' THEN destination ->> 'id' END
              AS endpoint_id
     FROM enquiries WHERE id = ANY(:ids)
-    """
+    """,
+    [
+        "id",
+        "status",
+        "began_at",
+        "closed_at",
+        "missed_at",
+        "close_reason",
+        "agent_id",
+        "handled_by",
+        "endpoint_id",
+    ],
 )
-_GET: Final = text(
+_GET: Final = with_rows(
     f"""
     SELECT {_ENQUIRY_NAMES},
            (SELECT jsonb_agg(to_jsonb(o) ORDER BY o.id) FROM offers o
@@ -119,7 +131,8 @@ _GET: Final = text(
     FROM enquiries e
     WHERE (e.account_id, e.id) IN (
       SELECT * FROM unnest(CAST(:account_ids AS text[]), CAST(:ids AS text[])))
-    """  # noqa: S608 - constant column names
+    """,  # noqa: S608 - constant column names
+    [*_ENQUIRY, "offers"],
 )
 _TIMELINE: Final = text(
     """

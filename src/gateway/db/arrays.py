@@ -7,10 +7,18 @@ planned anew, and ends at 32,767.
 from collections.abc import Iterable
 from typing import Any
 
-from sqlalchemy import ColumnElement, Text, any_, literal
+from sqlalchemy import ColumnElement, Text, any_, bindparam, literal
 from sqlalchemy.dialects.postgresql import ARRAY
 
 
 def among(column: ColumnElement[Any], values: Iterable[str]) -> ColumnElement[bool]:
     """Return the condition that a text column holds one of these values."""
     return column == any_(literal([str(value) for value in values], ARRAY(Text)))
+
+
+def among_given(column: ColumnElement[Any], parameter: str) -> ColumnElement[bool]:
+    """Return the condition that a text column holds one of the values of a statement's parameter.
+
+    For statements that are made once and executed for each message.
+    """
+    return column == any_(bindparam(parameter, type_=ARRAY(Text)))

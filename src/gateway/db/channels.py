@@ -5,10 +5,10 @@ from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import RowMapping, select
+from sqlalchemy import RowMapping, bindparam, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from gateway.db.arrays import among
+from gateway.db.arrays import among_given
 from gateway.db.secrets import KeyRing, open_rotating
 from gateway.db.tables import channels
 from gateway.domain.channel import ChannelKind, ChannelStatus, StatusReason, hold_reason
@@ -97,12 +97,17 @@ class Channel:
         )
 
 
-_SELECT: Final = select(*(channels.c[f.name] for f in fields(Channel)))
+_NAMES: Final = [field.name for field in fields(Channel)]
+_SELECT: Final = select(*(channels.c[name] for name in _NAMES))
+_BY_ID: Final = _SELECT.where(among_given(channels.c.id, "ids"))
+_OWNERS: Final = _SELECT.where(
+    channels.c.kind == bindparam("kind"), among_given(channels.c.source_id, "source_ids")
+).order_by(channels.c.holds_source.desc(), channels.c.freed_at.desc())
 
 
 def channel_of(row: RowMapping) -> Channel:
     """Return the channel that a row of these columns holds."""
-    values = {f.name: row[f.name] for f in fields(Channel)}
+    values = {name: row[name] for name in _NAMES}
     values["kind"] = ChannelKind(values["kind"])
     values["status"] = ChannelStatus(values["status"])
     reason = values["status_reason"]
@@ -125,19 +130,16 @@ async def find_channels(
     connection: AsyncConnection, channel_ids: Iterable[str]
 ) -> dict[str, Channel]:
     """Return channels by id, for workers that took the ids from rows of their own."""
-    statement = _SELECT.where(among(channels.c.id, channel_ids))
-    rows = (await connection.execute(statement)).mappings()
-    return {row["id"]: channel_of(row) for row in rows}
+    rows = await connection.execute(_BY_ID, {"ids": list(channel_ids)})
+    return {row["id"]: channel_of(row) for row in rows.mappings()}
 
 
 async def find_owners(
     connection: AsyncConnection, kind: str, source_ids: Iterable[str]
 ) -> dict[str, list[Channel]]:
     """Return every channel that holds or held these sources, the present owner first."""
-    statement = _SELECT.where(
-        channels.c.kind == kind, among(channels.c.source_id, source_ids)
-    ).order_by(channels.c.holds_source.desc(), channels.c.freed_at.desc())
+    rows = await connection.execute(_OWNERS, {"kind": kind, "source_ids": list(source_ids)})
     found: dict[str, list[Channel]] = {}
-    for row in (await connection.execute(statement)).mappings():
+    for row in rows.mappings():
         found.setdefault(row["source_id"], []).append(channel_of(row))
     return found

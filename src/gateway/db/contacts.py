@@ -5,11 +5,12 @@ from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import or_, select, text, update
+from sqlalchemy import or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.db.arrays import among
 from gateway.db.search import matches
+from gateway.db.statements import with_rows
 from gateway.db.tables import contacts
 
 
@@ -64,13 +65,14 @@ OF_CONVERSATIONS: Final = """
       LIMIT 1) AS c
     WHERE v.id = ANY(:ids)
     """
-_ADDRESSEES: Final = text(
+_ADDRESSEES: Final = with_rows(
     """
     SELECT v.id, c.blocked_at IS NOT NULL AS blocked,
            coalesce(nullif(c.name, ''), nullif(concat_ws(' ', c.first_name, c.last_name), ''))
              AS name
     """
-    + OF_CONVERSATIONS
+    + OF_CONVERSATIONS,
+    ["id", "blocked", "name"],
 )
 _SELECT: Final = select(*(contacts.c[field.name] for field in fields(Contact)))
 

@@ -9,6 +9,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.db.rows import counted, rows_of
+from gateway.db.statements import with_rows
 
 if TYPE_CHECKING:
     from gateway.db.unit_of_work import UnitOfWork
@@ -85,12 +86,13 @@ MUTABLE: Final = (
 )
 _COLUMNS: Final = [f.name for f in fields(Conversation) if not f.name.startswith("_")]
 
-_LOCK = text(
+_NAMED = (
     f"SELECT {', '.join(_COLUMNS)} FROM conversations "  # noqa: S608 - constant column names
     "WHERE id = ANY(:ids) AND (CAST(:account_id AS text) IS NULL OR account_id = :account_id) "
     "ORDER BY id FOR UPDATE"
 )
-_LOCK_FREE = text(f"{_LOCK} SKIP LOCKED")
+_LOCK = with_rows(_NAMED, _COLUMNS)
+_LOCK_FREE = with_rows(f"{_NAMED} SKIP LOCKED", _COLUMNS)
 _SAVED = """
     account_id text, id text, next_seq bigint, enquiry_id text, engaged_agent_id text,
     last_inbound_at timestamptz,
@@ -135,7 +137,7 @@ async def lock_conversations(
         lock = _LOCK_FREE if skip_locked else _LOCK
         rows = await work.connection.execute(lock, {"ids": wanted, "account_id": account_id})
         for row in rows:
-            conversation = Conversation(**row._mapping)  # noqa: SLF001 - public despite its name
+            conversation = Conversation(*row)
             conversation.remember()
             work.conversations[conversation.id] = conversation
     return {

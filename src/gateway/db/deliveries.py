@@ -13,6 +13,7 @@ from sqlalchemy import Row, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.db.rows import as_json, counted, rows_of
+from gateway.db.statements import with_rows
 from gateway.domain.delivery import DeliveryKind, DeliveryStatus, TargetKind
 
 # A lease with less left than this starts nothing.
@@ -101,14 +102,14 @@ DUE_COLUMNS: Final = (
     "WHERE m.account_id = d.account_id AND m.id = d.message_id) AS content_type"
 )
 # As `DUE_COLUMNS` and `_COLUMNS` have them.
-_DUE_NAMES: Final = [field.name for field in fields(Due)]
+DUE_NAMES: Final = [field.name for field in fields(Due)]
 _NAMES: Final = [field.name for field in fields(Delivery)]
 _COLUMNS: Final = ", ".join(f"d.{name}" for name in _NAMES)
 _PENDING_DUE: Final = "status = 'pending' AND ready AND due_at IS NOT NULL"
 
 # The inner recursion jumps from target to target over the index, so that a target with a million
 # deliveries costs as much as one with ten, and hides none.
-_FIND_DUE: Final = text(
+_FIND_DUE: Final = with_rows(
     f"""
     SELECT d.* FROM unnest(CAST(:shards AS smallint[])) AS s(shard)
     CROSS JOIN LATERAL (
@@ -126,12 +127,13 @@ _FIND_DUE: Final = text(
       WHERE d.shard = s.shard AND d.target_id = t.target_id AND {_PENDING_DUE}
         AND d.due_at <= :horizon
       ORDER BY d.due_at, d.ordinal LIMIT :per_target) AS d
-    """  # noqa: S608 - constant column names
+    """,  # noqa: S608 - constant column names
+    DUE_NAMES,
 )
 
 # Somebody else's row lock means that the row is changing: it is found again by the next look. The
 # rows are named first: joined to their shards, all that is due in these might be read for them.
-_CLAIM: Final = text(
+_CLAIM: Final = with_rows(
     f"""
     WITH owned AS (
       SELECT s.shard, s.epoch FROM shards s
@@ -155,11 +157,13 @@ _CLAIM: Final = text(
           + CASE WHEN d.attempt = 0 THEN CAST(:first_budget AS interval) ELSE :budget END
     FROM free f WHERE d.id = f.id
     RETURNING {_COLUMNS}
-    """  # noqa: S608 - constant column names
+    """,  # noqa: S608 - constant column names
+    _NAMES,
 )
 
-_LOCK: Final = text(
-    f"SELECT {_COLUMNS} FROM deliveries d WHERE d.id = ANY(:ids) ORDER BY d.id FOR UPDATE"  # noqa: S608 - constant column names
+_LOCK: Final = with_rows(
+    f"SELECT {_COLUMNS} FROM deliveries d WHERE d.id = ANY(:ids) ORDER BY d.id FOR UPDATE",  # noqa: S608 - constant column names
+    _NAMES,
 )
 
 _SAVED: Final = """
@@ -189,21 +193,23 @@ _RECORD: Final = text(
     """
 )
 
-_FIND_IN_FLIGHT: Final = text(
-    f"SELECT {_COLUMNS} FROM deliveries d WHERE d.shard = ANY(:shards) AND d.status = 'sending'"  # noqa: S608 - constant column names
+_FIND_IN_FLIGHT: Final = with_rows(
+    f"SELECT {_COLUMNS} FROM deliveries d WHERE d.shard = ANY(:shards) AND d.status = 'sending'",  # noqa: S608 - constant column names
+    _NAMES,
 )
 
-_FIND_OVERDUE: Final = text(
+_FIND_OVERDUE: Final = with_rows(
     f"""
     SELECT {_COLUMNS} FROM deliveries d
     WHERE d.shard = ANY(:shards) AND d.status = 'sending' AND d.call_ends_by < clock_timestamp()
       AND d.id <> ALL(:mine)
     ORDER BY d.call_ends_by LIMIT :limit
-    """  # noqa: S608 - constant column names
+    """,  # noqa: S608 - constant column names
+    _NAMES,
 )
 
 # Routing has read all that Kafka had when the echo should have been there.
-_FIND_WAITED_FOR: Final = text(
+_FIND_WAITED_FOR: Final = with_rows(
     f"""
     SELECT {_COLUMNS} FROM deliveries d
     JOIN conversations c ON c.account_id = d.account_id AND c.id = d.conversation_id
@@ -211,15 +217,17 @@ _FIND_WAITED_FOR: Final = text(
     WHERE d.shard = ANY(:shards) AND d.status = 'uncertain' AND d.holds_lane
       AND d.due_at <= :now AND p.caught_up_at >= d.due_at
     ORDER BY d.due_at LIMIT :limit
-    """  # noqa: S608 - constant column names
+    """,  # noqa: S608 - constant column names
+    _NAMES,
 )
 
-_FIND_OPEN: Final = text(
+_FIND_OPEN: Final = with_rows(
     f"""
     SELECT {_COLUMNS} FROM deliveries d
     WHERE d.message_id = :message_id AND d.status IN ('pending', 'sending', 'uncertain')
     ORDER BY d.ordinal FOR UPDATE
-    """  # noqa: S608 - constant column names
+    """,  # noqa: S608 - constant column names
+    _NAMES,
 )
 
 _LAST_ERRORS: Final = text(
@@ -375,7 +383,7 @@ async def find_last_errors(
 def due_of(row: Row[Any]) -> Due:
     """Return the delivery that a row of `DUE_COLUMNS`, of deliveries named `d`, tells of."""
     # By place: SQLAlchemy's mappings look every name up again for every row.
-    values: dict[str, Any] = dict(zip(_DUE_NAMES, row, strict=True))
+    values: dict[str, Any] = dict(zip(DUE_NAMES, row, strict=True))
     values["target_kind"] = TargetKind(values["target_kind"])
     values["kind"] = DeliveryKind(values["kind"])
     return Due(**values)

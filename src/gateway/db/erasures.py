@@ -15,6 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.db.contacts import Contact
 from gateway.db.lanes import Lane
+from gateway.db.statements import with_rows
 from gateway.domain.shards import shard_of
 
 # What takes the place of a person's id at the source.
@@ -68,7 +69,7 @@ _EMPTY_CONTACT: Final = text(
     WHERE account_id = :account_id AND id = :id
     """
 )
-_FIND: Final = text(
+_FIND: Final = with_rows(
     """
     SELECT r.channel_id, r.source_contact_id, e.erased_at
     FROM unnest(CAST(:channels AS text[]), CAST(:contacts AS text[]), CAST(:hashes AS bytea[]))
@@ -76,7 +77,8 @@ _FIND: Final = text(
     JOIN channels h ON h.id = r.channel_id
     JOIN erasures e ON e.account_id = h.account_id AND e.channel_id = r.channel_id
       AND e.contact_hash = r.contact_hash
-    """
+    """,
+    ["channel_id", "source_contact_id", "erased_at"],
 )
 _MESSAGES: Final = text(
     f"""

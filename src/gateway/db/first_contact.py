@@ -15,6 +15,7 @@ from gateway.db.conversations import Conversation, lock_conversations
 from gateway.db.erasures import find_erasures
 from gateway.db.outbox import NewEvent
 from gateway.db.rows import as_json
+from gateway.db.statements import with_rows
 from gateway.db.tables import contacts
 from gateway.db.unit_of_work import UnitOfWork
 from gateway.domain import ids
@@ -66,7 +67,7 @@ class Stranger:
 
 # One by one, which the limits see to: taken together, all contacts of a busy channel might be read
 # to find a few, and in a database that has not counted its rows yet, once for each of them.
-_FIND: Final = text(
+_FIND: Final = with_rows(
     """
     SELECT c.channel_id, r.source_contact_id, c.id, c.name, c.blocked_at, c.heard_from,
            c.profile_fetched_at, v.id AS conversation_id
@@ -86,7 +87,17 @@ _FIND: Final = text(
       SELECT id FROM conversations
       WHERE account_id = c.account_id AND channel_id = c.channel_id AND contact_id = c.id
       LIMIT 1) AS v
-    """
+    """,
+    [
+        "channel_id",
+        "source_contact_id",
+        "id",
+        "name",
+        "blocked_at",
+        "heard_from",
+        "profile_fetched_at",
+        "conversation_id",
+    ],
 )
 # In the order of the index, so that two who meet the same strangers wait for one another in turn.
 _MAKE_CONTACTS: Final = text(

@@ -7,7 +7,12 @@ from typing import Final
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-_FIND: Final = text("SELECT event_id, original_hash FROM inbox WHERE event_id = ANY(:ids)")
+from gateway.db.statements import with_rows
+
+_FIND: Final = with_rows(
+    "SELECT event_id, original_hash FROM inbox WHERE event_id = ANY(:ids)",
+    ["event_id", "original_hash"],
+)
 _INSERT: Final = text(
     """
     INSERT INTO inbox (event_id, original_hash, received_at)

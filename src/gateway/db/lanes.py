@@ -7,12 +7,13 @@ from typing import Final, TypeAlias
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from gateway.db.deliveries import DUE_COLUMNS, Due, due_of
+from gateway.db.deliveries import DUE_COLUMNS, DUE_NAMES, Due, due_of
+from gateway.db.statements import with_rows
 
 # A target and the lane's name there.
 Lane: TypeAlias = tuple[str, str]
 
-_PROMOTE: Final = text(
+_PROMOTE: Final = with_rows(
     f"""
     UPDATE deliveries d SET ready = true
     FROM (
@@ -25,11 +26,12 @@ _PROMOTE: Final = text(
       WHERE head.status = 'pending' AND NOT head.ready) AS h
     WHERE d.id = h.id
     RETURNING {DUE_COLUMNS}
-    """  # noqa: S608 - constant column names
+    """,  # noqa: S608 - constant column names
+    DUE_NAMES,
 )
 
 # Jumps from lane to lane, as the look for due ones does from target to target.
-_FIND_WAITING_LANES: Final = text(
+_FIND_WAITING_LANES: Final = with_rows(
     """
     SELECT t.target_id, t.lane FROM unnest(CAST(:shards AS smallint[])) AS s(shard)
     CROSS JOIN LATERAL (
@@ -47,7 +49,8 @@ _FIND_WAITING_LANES: Final = text(
     WHERE NOT EXISTS (
       SELECT 1 FROM deliveries e WHERE e.target_id = t.target_id AND e.lane = t.lane
       AND e.holds_lane AND (e.ready OR e.status <> 'pending'))
-    """
+    """,
+    ["target_id", "lane"],
 )
 
 _FREE_LANES: Final = text(

@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.db.messages import Message
 from gateway.db.rows import counted, rows_of
+from gateway.db.statements import with_rows
 
 _TYPES: Final = {
     "content": "jsonb",
@@ -21,14 +22,15 @@ _TYPES: Final = {
     "status": "text",
 }
 
-_TAKE_MARKS: Final = text(
+_TAKE_MARKS: Final = with_rows(
     f"""
     DELETE FROM pending_marks p
     USING {rows_of("account_id text, channel_id text, source_message_id text")}
     WHERE p.account_id = r.account_id AND p.channel_id = r.channel_id
       AND p.source_message_id = r.source_message_id
     RETURNING p.channel_id, p.source_message_id, p.kind, p.at
-    """  # noqa: S608 - constant column names
+    """,  # noqa: S608 - constant column names
+    ["channel_id", "source_message_id", "kind", "at"],
 )
 
 

@@ -5,11 +5,12 @@ from dataclasses import dataclass, field, fields
 from datetime import datetime
 from typing import Any, Final, Literal
 
-from sqlalchemy import ColumnElement, Row, or_, select, text, tuple_, update
+from sqlalchemy import ColumnElement, Row, bindparam, or_, select, text, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from gateway.db.arrays import among
+from gateway.db.arrays import among, among_given
 from gateway.db.rows import as_json
+from gateway.db.statements import with_rows
 from gateway.db.tables import deliveries, messages
 from gateway.domain.message import AuthorKind, Direction, MessageStatus
 
@@ -70,6 +71,8 @@ _TYPES: Final = {
     "late": "boolean",
 }
 _SELECT: Final = select(*(messages.c[name] for name in _COLUMNS))
+_BY_ID: Final = _SELECT.where(among_given(messages.c.id, "ids"))
+_OF_ACCOUNT: Final = _BY_ID.where(messages.c.account_id == bindparam("account_id"))
 _NAMES: Final = ", ".join(_COLUMNS)
 _RECORD: Final = ", ".join(
     f"{name} {_TYPES.get(name, 'timestamptz' if name.endswith('_at') else 'text')}"
@@ -83,16 +86,17 @@ _INSERT: Final = text(
 
 _OF_MESSAGE: Final = ", ".join(f"m.{name}" for name in _COLUMNS)
 # Both directions are named, so that the index answers.
-_BY_SOURCE: Final = text(
+_BY_SOURCE: Final = with_rows(
     f"""
     SELECT {_OF_MESSAGE}
     FROM unnest(CAST(:channel_ids AS text[]), CAST(:source_ids AS text[]))
       AS r(channel_id, source_message_id)
     JOIN messages m ON m.channel_id = r.channel_id AND m.direction IN ('inbound', 'outbound')
       AND m.source_message_id = r.source_message_id
-    """  # noqa: S608 - constant column names
+    """,  # noqa: S608 - constant column names
+    _COLUMNS,
 )
-_BY_ORIGIN: Final = text(
+_BY_ORIGIN: Final = with_rows(
     f"""
     SELECT r.n, {_OF_MESSAGE}
     FROM unnest(CAST(:kinds AS text[]), CAST(:source_ids AS text[]), CAST(:directions AS text[]),
@@ -101,9 +105,10 @@ _BY_ORIGIN: Final = text(
     JOIN channels c ON c.kind = r.kind AND c.source_id = r.source_id
     JOIN messages m ON m.channel_id = c.id AND m.direction = r.direction
       AND m.source_message_id = r.message_id
-    """  # noqa: S608 - constant column names
+    """,  # noqa: S608 - constant column names
+    ["n", *_COLUMNS],
 )
-_ARRIVED: Final = text(
+_ARRIVED: Final = with_rows(
     f"""
     SELECT {_OF_MESSAGE}
     FROM unnest(CAST(:account_ids AS text[]), CAST(:ids AS text[]),
@@ -111,7 +116,8 @@ _ARRIVED: Final = text(
     JOIN messages m ON m.account_id = r.account_id AND m.conversation_id = r.conversation_id
       AND m.direction = 'outbound' AND m.status IN ('sent', 'delivered')
       AND m.platform_at <= COALESCE(r.moment, 'infinity')
-    """  # noqa: S608 - constant column names
+    """,  # noqa: S608 - constant column names
+    _COLUMNS,
 )
 
 
@@ -138,18 +144,16 @@ async def find_messages(
     connection: AsyncConnection, account_id: str, message_ids: Iterable[str]
 ) -> dict[str, Message]:
     """Return those messages of an account that exist, by id."""
-    statement = _SELECT.where(
-        messages.c.account_id == account_id, among(messages.c.id, message_ids)
+    return _by_id(
+        await connection.execute(_OF_ACCOUNT, {"account_id": account_id, "ids": list(message_ids)})
     )
-    return _by_id(await connection.execute(statement))
 
 
 async def find_messages_by_id(
     connection: AsyncConnection, message_ids: Iterable[str]
 ) -> dict[str, Message]:
     """Return messages by id, for workers that took the ids from rows of their own."""
-    statement = _SELECT.where(among(messages.c.id, message_ids))
-    return _by_id(await connection.execute(statement))
+    return _by_id(await connection.execute(_BY_ID, {"ids": list(message_ids)}))
 
 
 async def find_by_source(

@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from sqlalchemy import TextClause, text
+from sqlalchemy import TextualSelect, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from gateway.db.statements import with_rows
 from gateway.domain.partition import PartitionLostError
 
 
@@ -43,12 +44,12 @@ _CLAIM: Final = text(
 )
 
 
-def _write_mine(kind: str, change: str) -> TextClause:
+def _write_mine(kind: str, change: str) -> TextualSelect:
     """Return the statement that writes a value for each of the partitions still owned as named.
 
     In their order, as somebody else may be writing some of them.
     """
-    return text(
+    return with_rows(
         f"""
         WITH mine AS (
           SELECT o.topic, o.partition, r.value
@@ -62,7 +63,8 @@ def _write_mine(kind: str, change: str) -> TextClause:
         UPDATE partition_owners o SET {change}
         FROM mine WHERE o.topic = mine.topic AND o.partition = mine.partition
         RETURNING o.partition
-        """  # noqa: S608 - constants of this file
+        """,  # noqa: S608 - constants of this file
+        ["partition"],
     )
 
 
@@ -182,7 +184,7 @@ def _key(ownership: Ownership) -> dict[str, object]:
 
 async def _write(
     connection: AsyncConnection,
-    statement: TextClause,
+    statement: TextualSelect,
     values: Sequence[tuple[Ownership, int]] | Sequence[tuple[Ownership, datetime]],
 ) -> set[int]:
     """Write a value for each partition; return those that somebody else owns now."""

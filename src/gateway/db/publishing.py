@@ -10,6 +10,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.contracts.moments import rfc3339
+from gateway.db.statements import with_rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,9 +110,10 @@ COLUMNS: Final = (
 _OF_THESE_DAYS: Final = "e.created_at BETWEEN :first AND :last"
 _PUBLISHED: Final = ", ".join(field.name for field in fields(UnpublishedEvent)[:-1])
 # Along the partial index of what is not published; keys follow one another, each in its order.
-_UNPUBLISHED: Final = text(
+_UNPUBLISHED: Final = with_rows(
     f"SELECT {_PUBLISHED}, CAST(data AS text) FROM events "  # noqa: S608 - constant column names
-    "WHERE position IS NULL AND shard = ANY(:shards) ORDER BY shard, key, sequence LIMIT :limit"
+    "WHERE position IS NULL AND shard = ANY(:shards) ORDER BY shard, key, sequence LIMIT :limit",
+    [field.name for field in fields(UnpublishedEvent)],
 )
 _MAKE_COUNTERS: Final = text(
     """

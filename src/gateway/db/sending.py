@@ -5,13 +5,14 @@ from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import select, text
+from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from gateway.db.arrays import among
+from gateway.db.arrays import among_given
 from gateway.db.contacts import OF_CONVERSATIONS
 from gateway.db.endpoints import Endpoint
 from gateway.db.meta_apps import MetaApp
+from gateway.db.statements import with_rows
 from gateway.db.tables import endpoints, meta_apps
 
 
@@ -40,24 +41,34 @@ class PublicEvent:
     data: dict[str, Any]
 
 
-_EVENT_COLUMNS: Final = ", ".join(f"e.{field.name}" for field in fields(PublicEvent))
+_EVENT_NAMES: Final = [field.name for field in fields(PublicEvent)]
+_EVENT_COLUMNS: Final = ", ".join(f"e.{name}" for name in _EVENT_NAMES)
 
-_RECIPIENTS: Final = text(
+_RECIPIENTS: Final = with_rows(
     "SELECT v.id AS conversation_id, c.id AS contact_id, c.source_contact_id, c.name"
-    + OF_CONVERSATIONS
+    + OF_CONVERSATIONS,
+    ["conversation_id", "contact_id", "source_contact_id", "name"],
 )
-_MIDS: Final = text(
+_MIDS: Final = with_rows(
     "SELECT id, source_message_id FROM messages "
-    "WHERE id = ANY(:ids) AND source_message_id IS NOT NULL"
+    "WHERE id = ANY(:ids) AND source_message_id IS NOT NULL",
+    ["id", "source_message_id"],
 )
 # The moments lead to the partitions, their bounds to few of them.
-_EVENTS: Final = text(
+_EVENTS: Final = with_rows(
     f"""
     SELECT {_EVENT_COLUMNS}
     FROM unnest(CAST(:ids AS text[]), CAST(:moments AS timestamptz[])) AS w(id, created_at)
     JOIN events e ON e.created_at = w.created_at AND e.id = w.id
     WHERE e.created_at BETWEEN :first AND :last
-    """  # noqa: S608 - constant column names
+    """,  # noqa: S608 - constant column names
+    _EVENT_NAMES,
+)
+_APPS: Final = select(*(meta_apps.c[field.name] for field in fields(MetaApp))).where(
+    among_given(meta_apps.c.app_id, "ids")
+)
+_ENDPOINTS: Final = select(*(endpoints.c[field.name] for field in fields(Endpoint))).where(
+    among_given(endpoints.c.id, "ids")
 )
 
 
@@ -103,19 +114,13 @@ async def find_events(
 
 async def find_apps(connection: AsyncConnection, app_ids: Collection[str]) -> dict[str, MetaApp]:
     """Return Meta apps by id."""
-    statement = select(*(meta_apps.c[field.name] for field in fields(MetaApp))).where(
-        among(meta_apps.c.app_id, app_ids)
-    )
-    rows = (await connection.execute(statement)).mappings()
-    return {row["app_id"]: MetaApp(**row) for row in rows}
+    rows = await connection.execute(_APPS, {"ids": list(app_ids)})
+    return {row["app_id"]: MetaApp(**row) for row in rows.mappings()}
 
 
 async def find_endpoints(
     connection: AsyncConnection, endpoint_ids: Collection[str]
 ) -> dict[str, Endpoint]:
     """Return endpoints by id, deleted ones included."""
-    statement = select(*(endpoints.c[field.name] for field in fields(Endpoint))).where(
-        among(endpoints.c.id, endpoint_ids)
-    )
-    rows = (await connection.execute(statement)).mappings()
-    return {row["id"]: Endpoint(**row) for row in rows}
+    rows = await connection.execute(_ENDPOINTS, {"ids": list(endpoint_ids)})
+    return {row["id"]: Endpoint(**row) for row in rows.mappings()}

@@ -1,12 +1,12 @@
 """What endpoints want to be told."""
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Final
 
-from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from gateway.db.statements import with_rows
 from gateway.domain.subscription import wants
 
 
@@ -48,8 +48,9 @@ _SUBSCRIPTIONS: Final = """
     FROM endpoints e
     WHERE e.account_id = ANY(:account_ids) AND e.deleted_at IS NULL
 """
-_OF_ACCOUNTS: Final = text(_SUBSCRIPTIONS)
-_OF_ONE: Final = text(f"{_SUBSCRIPTIONS} AND e.id = :id FOR UPDATE OF e")
+_NAMES: Final = [field.name for field in fields(Subscription)]
+_OF_ACCOUNTS: Final = with_rows(_SUBSCRIPTIONS, _NAMES)
+_OF_ONE: Final = with_rows(f"{_SUBSCRIPTIONS} AND e.id = :id FOR UPDATE OF e", _NAMES)
 
 
 async def find_subscriptions(

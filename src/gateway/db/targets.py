@@ -9,6 +9,7 @@ from sqlalchemy import Row, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.db.rows import counted, rows_of
+from gateway.db.statements import with_rows
 from gateway.domain.delivery import TargetKind
 from gateway.domain.endpoint_health import LEAST_FAILURES, SILENCE, Failing
 from gateway.domain.pacing import Pace
@@ -45,7 +46,21 @@ class EndpointHealth:
     failures: int = 0
 
 
-_LIMITS: Final = text(
+_LIMIT_NAMES: Final = (
+    "target_id",
+    "account_id",
+    "concurrency",
+    "rate",
+    "rests_until",
+    "slow",
+    "app_id",
+    "app_rests_until",
+    "pace_rate",
+    "felt",
+    "usage_percent",
+    "decided_at",
+)
+_LIMITS: Final = with_rows(
     """
     SELECT e.id AS target_id, e.account_id, e.max_concurrency AS concurrency, e.rate_limit AS rate,
            e.throttled_until AS rests_until, e.last_attempt_timed_out AS slow,
@@ -64,7 +79,8 @@ _LIMITS: Final = text(
       ON p.account_id = c.account_id AND p.target_id = c.id AND p.decided_at > :since
     LEFT JOIN app_limits a ON a.app_id = c.meta_app_id
     WHERE c.id = ANY(:ids)
-    """
+    """,
+    _LIMIT_NAMES,
 )
 
 _HEALTH: Final = "id text, succeeded boolean, timed_out boolean, failures integer"
