@@ -29,6 +29,7 @@ from tests.support.clock import FakeClock
 from gateway.db.channels import Channel, get_channel
 from gateway.db.conversations import lock_conversations
 from gateway.db.engine import create_engine
+from gateway.db.lanes import LANES
 from gateway.db.messages import Message, get_message
 from gateway.db.outbox import NewEvent
 from gateway.db.secrets import KeyRing, generate_key
@@ -206,9 +207,11 @@ class Outbox:
         senders: list[Sender] = []
 
         def wake(topic: str, shards: Collection[int]) -> None:
-            if topic == "sender":
-                for sender in senders:
+            for sender in senders:
+                if topic == "sender":
                     sender.wake(list(shards))
+                elif topic == LANES:
+                    sender.wake_lanes(list(shards))
 
         database = Database(engine, clock=clock, keyring=keyring, wake=wake)
         account = ids.new_id(ids.ACCOUNT)
@@ -280,6 +283,7 @@ class Outbox:
     def wake(self) -> None:
         for sender in self.senders:
             sender.wake([])
+            sender.wake_lanes([])
 
     def advance(self, by: timedelta) -> None:
         """Move the product's clock and let the senders notice."""

@@ -10,6 +10,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from gateway.db.deliveries import DUE_COLUMNS, DUE_NAMES, Due, due_of
 from gateway.db.statements import with_rows
 
+# Wakes the sender where something was written that waits for others of its lane, which a
+# settlement beside it may not have seen.
+LANES: Final = "lanes"
+
 # A target and the lane's name there.
 Lane: TypeAlias = tuple[str, str]
 

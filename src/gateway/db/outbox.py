@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.contracts.moments import rfc3339
 from gateway.db.rows import as_json
+from gateway.db.statements import with_rows
 from gateway.db.subscriptions import Subscription, find_subscriptions
 from gateway.domain import ids
 from gateway.domain.shards import shard_of
@@ -77,8 +78,9 @@ _INSERT_EVENTS = text(
 )
 
 # The first delivery of a lane that nothing holds is ready; the others wait for it.
-_INSERT_DELIVERIES = text(
+_INSERT_DELIVERIES = with_rows(
     """
+    WITH written AS (
     INSERT INTO deliveries (id, account_id, shard, target_kind, target_id, lane, kind, channel_id,
                             conversation_id, message_id, event_id, event_created_at, payload,
                             due_at, held_at, deadline_at, traceparent, created_at, ready)
@@ -95,7 +97,10 @@ _INSERT_DELIVERIES = text(
       event_created_at timestamptz, payload jsonb, due_at timestamptz, deadline_at timestamptz,
       traceparent text, created_at timestamptz)
     ORDER BY r.n
-    """
+    RETURNING shard, ready)
+    SELECT DISTINCT shard FROM written WHERE NOT ready
+    """,
+    ["shard"],
 )
 
 _TAKE_ACCOUNT_SEQUENCE = text(
@@ -124,12 +129,17 @@ async def write_events(
 
 async def write_deliveries(
     connection: AsyncConnection, deliveries: Sequence[NewDelivery], *, now: datetime
-) -> None:
-    """Insert deliveries in the order in which they are given."""
+) -> set[int]:
+    """Insert deliveries in the order in which they are given.
+
+    Returns:
+        The shards of those that wait for others of their lanes.
+    """
     if not deliveries:
-        return
+        return set()
     rows = [_delivery_row(n, delivery, now) for n, delivery in enumerate(deliveries)]
-    await connection.execute(_INSERT_DELIVERIES, {"rows": as_json(rows)})
+    waiting = await connection.execute(_INSERT_DELIVERIES, {"rows": as_json(rows)})
+    return set(waiting.scalars())
 
 
 def _gets(endpoint: Subscription, event: NewEvent) -> bool:

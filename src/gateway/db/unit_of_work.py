@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from gateway.clock import Clock
 from gateway.db.contacts import Addressee, find_addressees
 from gateway.db.conversations import Conversation, save_conversations
+from gateway.db.lanes import LANES
 from gateway.db.media_links import MediaLinks
 from gateway.db.message_batches import change_messages
 from gateway.db.messages import Message, change_message, insert_messages
@@ -127,11 +128,13 @@ class UnitOfWork:
         deliveries, self._deliveries = self._deliveries, []
         # What an event says comes before what it makes leave, in each lane.
         deliveries += await write_events(self.connection, events, now=self.now)
-        await write_deliveries(self.connection, deliveries, now=self.now)
+        waiting = await write_deliveries(self.connection, deliveries, now=self.now)
         if events:
             self.wake("relay", {shard_of(event.key) for event in events})
         if deliveries:
             self.wake("sender", {shard_of(delivery.target_id) for delivery in deliveries})
+        if waiting:
+            self.wake(LANES, waiting)
 
     @property
     def woken(self) -> dict[str, set[int]]:

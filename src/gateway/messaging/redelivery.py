@@ -13,6 +13,7 @@ from gateway.db.audit import AuditEntry, write_audit
 from gateway.db.dead_letter_views import DeadLetter, mark_redelivered, put_back
 from gateway.db.errands import NewErrand, set_errands
 from gateway.db.inbox import forget_seen
+from gateway.db.lanes import LANES
 from gateway.db.redelivery import (
     Repeatable,
     attempt_at_once,
@@ -117,7 +118,9 @@ async def redeliver_many(
     await write_audit(
         work.connection, [asker.entry(work, REDELIVERED, each) for each in outcome.done]
     )
-    work.wake("sender", {each.shard for each in found})
+    shards = {each.shard for each in found}
+    work.wake("sender", shards)
+    work.wake(LANES, shards)
     return outcome
 
 

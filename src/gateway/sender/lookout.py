@@ -75,11 +75,13 @@ class Lookout:
         self._looking = asyncio.Lock()
 
     def wake(self, shards: Collection[int]) -> None:
-        """Look at shards soon; none means everywhere."""
-        shards = shards or self._board.leases.mine
-        self._due_in.update(shards)
-        self._waiting_in.update(shards)
+        """Look at what is due in shards soon; none means everywhere."""
+        self._due_in.update(shards or self._board.leases.mine)
         self._look_now.set()
+
+    def wake_lanes(self, shards: Collection[int]) -> None:
+        """Look at lanes in which something waits, in shards, soon; none means everywhere."""
+        self._waiting_in.update(shards or self._board.leases.mine)
         self._mend_now.set()
 
     def gain(self, epochs: Mapping[int, int]) -> None:
@@ -87,6 +89,7 @@ class Lookout:
         self._gained.update(epochs)
         self._gained_at.update(dict.fromkeys(epochs, time.monotonic()))
         self.wake(epochs.keys())
+        self.wake_lanes(epochs.keys())
 
     def look_for_more(self) -> None:
         """Look at targets that have more to send than was taken in."""

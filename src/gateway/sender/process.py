@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Final
 
 from gateway.db.errands import TOPIC as ERRANDS
+from gateway.db.lanes import LANES
 from gateway.db.leases import ShardLeases
 from gateway.domain.backoff import endpoint_schedule
 from gateway.domain.delivery import TargetKind
@@ -82,6 +83,7 @@ async def _compose(parts: RoleParts) -> None:
         check_seconds=settings.webhook_check_seconds,
     )
     parts.wakeups.listen("sender", sender.wake)
+    parts.wakeups.listen(LANES, sender.wake_lanes)
     parts.wakeups.listen(ERRANDS, errands.wake)
     seconds = settings.drain_seconds - _DRAIN_MARGIN
     lifecycle.on_drain("sender", lambda: sender.drain(seconds=seconds))

@@ -124,8 +124,12 @@ class Sender:
         leases.on_renewed(self._register.renewed)
 
     def wake(self, shards: Collection[int]) -> None:
-        """Look at shards soon; none means everywhere."""
+        """Look at what is due in shards soon; none means everywhere."""
         self._lookout.wake(shards)
+
+    def wake_lanes(self, shards: Collection[int]) -> None:
+        """Look at lanes in which something waits, in shards, soon; none means everywhere."""
+        self._lookout.wake_lanes(shards)
 
     async def run(self) -> None:
         """Send until cancelled."""

@@ -22,6 +22,7 @@ from gateway.domain.delivery import (
 from gateway.domain.endpoint_health import LEAST_FAILURES
 from gateway.messaging.redelivery import Asker, redeliver_many
 from gateway.messaging.settlement import drop_target, hold_target, release_target
+from gateway.sender import lookout
 
 pytestmark = [pytest.mark.integration, pytest.mark.enable_socket]
 
@@ -308,8 +309,12 @@ async def test_a_failing_event_holds_its_lane_for_so_long_and_then_goes_on_besid
         assert (call.attempt.event.id, call.attempt.delivery.attempt) == (first, 3)
 
 
-async def test_an_insert_that_did_not_see_the_settlement_beside_it_is_mended(outbox: Outbox):
+async def test_an_insert_that_did_not_see_the_settlement_beside_it_is_mended(
+    outbox: Outbox, monkeypatch
+):
     """Both commit; neither lets the second delivery go; the wake-up of the insert does."""
+    # Nobody looks everywhere.
+    monkeypatch.setattr(lookout, "SWEEP_SECONDS", 1_000_000)
     await outbox.endpoint(ordering="endpoint")
     async with outbox.sender():
         await outbox.announce()
