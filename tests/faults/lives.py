@@ -65,8 +65,8 @@ _PATIENCE_SECONDS: Final = 0.5
 _LAST_SECONDS: Final = 90.0
 _MINUTE: Final = timedelta(seconds=61)
 _LOOK_SECONDS: Final = 0.05
-# Long enough to be made on a busy machine, and soon over for who comes next.
-_CALL: Final = timedelta(seconds=1)
+# Longer than a busy machine stands still, and soon over for who comes next.
+_CALL: Final = timedelta(seconds=2)
 _MESSAGES: Final = 2
 # So few that a death strikes some of what waits, and not all.
 _SLOTS: Final = 8

@@ -70,8 +70,9 @@ async def test_routing_and_sender_are_replaced_without_a_pause(
         late = await run.longest_waits()
     await run.require_clean()
     assert late["call"] < _LONGEST_PAUSE
-    # The broker keeps a member's partitions for who comes back under its name.
-    assert late["effect"] < max(away) + _LONGEST_PAUSE
+    # The broker keeps a member's partitions for who comes back under its name, and what came
+    # meanwhile has its turn in less than half that time.
+    assert late["effect"] < 1.5 * max(away) + _LONGEST_PAUSE
 
 
 @dataclass
