@@ -171,8 +171,16 @@ _SAVED: Final = """
     due_at timestamptz, held_at timestamptz, deadline_at timestamptz, attempt integer,
     first_attempt_at timestamptz, settled_at timestamptz
 """
+# One trip for what is settled: an attempt that is there already stays as it is.
 _SAVE: Final = text(
     f"""
+    WITH recorded AS (
+      INSERT INTO delivery_attempts
+        (delivery_id, attempt, account_id, at, status, milliseconds, body, outcome, error)
+      SELECT * FROM jsonb_to_recordset(CAST(:attempts AS jsonb)) AS a(
+        delivery_id text, attempt integer, account_id text, at timestamptz, status integer,
+        milliseconds integer, body text, outcome text, error jsonb)
+      ON CONFLICT (delivery_id, attempt) DO NOTHING)
     UPDATE deliveries d
     SET status = r.status, ready = r.ready, holds_lane = r.holds_lane, holds_until = r.holds_until,
         due_at = r.due_at, held_at = r.held_at, deadline_at = r.deadline_at, attempt = r.attempt,
@@ -180,17 +188,6 @@ _SAVE: Final = text(
     FROM {rows_of(_SAVED)}
     WHERE d.id = r.id
     """  # noqa: S608 - constant column names
-)
-
-_RECORD: Final = text(
-    """
-    INSERT INTO delivery_attempts
-      (delivery_id, attempt, account_id, at, status, milliseconds, body, outcome, error)
-    SELECT * FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS r(
-      delivery_id text, attempt integer, account_id text, at timestamptz, status integer,
-      milliseconds integer, body text, outcome text, error jsonb)
-    ON CONFLICT (delivery_id, attempt) DO NOTHING
-    """
 )
 
 _FIND_IN_FLIGHT: Final = with_rows(
@@ -293,8 +290,16 @@ async def lock_deliveries(connection: AsyncConnection, ids: Collection[str]) -> 
     return {delivery.id: delivery for delivery in locked}
 
 
-async def save_deliveries(connection: AsyncConnection, deliveries: Iterable[Delivery]) -> None:
-    """Write back what settlement changes of deliveries."""
+async def save_deliveries(
+    connection: AsyncConnection,
+    deliveries: Iterable[Delivery],
+    *,
+    attempts: Sequence[AttemptRow] = (),
+) -> None:
+    """Write back what settlement changes of deliveries, and write down attempts.
+
+    An attempt that is there already stays as it is.
+    """
     rows = [
         {
             "id": each.id,
@@ -311,28 +316,8 @@ async def save_deliveries(connection: AsyncConnection, deliveries: Iterable[Deli
         }
         for each in deliveries
     ]
-    if rows:
-        await connection.execute(_SAVE, counted(rows))
-
-
-async def record_attempts(connection: AsyncConnection, attempts: Iterable[AttemptRow]) -> None:
-    """Write down attempts; one that is there already stays as it is."""
-    rows = [
-        {
-            "delivery_id": each.delivery_id,
-            "attempt": each.attempt,
-            "account_id": each.account_id,
-            "at": each.at.isoformat(),
-            "status": each.status,
-            "milliseconds": each.milliseconds,
-            "body": each.body,
-            "outcome": each.outcome,
-            "error": each.error,
-        }
-        for each in attempts
-    ]
-    if rows:
-        await connection.execute(_RECORD, {"rows": as_json(rows)})
+    if rows or attempts:
+        await connection.execute(_SAVE, counted(rows) | {"attempts": as_json(attempts)})
 
 
 async def find_in_flight(connection: AsyncConnection, shards: Collection[int]) -> list[Delivery]:

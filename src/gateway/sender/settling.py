@@ -18,7 +18,6 @@ from gateway.db.deliveries import (
     Delivery,
     Due,
     lock_deliveries,
-    record_attempts,
     save_deliveries,
 )
 from gateway.db.lanes import Lane, promote_lanes
@@ -215,8 +214,7 @@ async def _lock(
 async def _write(work: UnitOfWork, sheet: _Sheet) -> None:
     if sheet.moves:
         await move_messages(work, sheet.moves)
-    await save_deliveries(work.connection, sheet.rows)
-    await record_attempts(work.connection, sheet.attempts)
+    await save_deliveries(work.connection, sheet.rows, attempts=sheet.attempts)
     await set_aside(work, sheet.letters)
     if sheet.answers:
         await write_timers(work, set_=sheet.answers)
@@ -281,7 +279,8 @@ def _apply(
         return
     sheet.rows.append(row)
     change_row(row, verdict, attempt, now=work.now)
-    if not row.holds_lane:
+    # Nothing follows in a lane of a delivery's own.
+    if not row.holds_lane and row.lane != row.id:
         sheet.lanes.add((row.target_id, row.lane))
     if isinstance(verdict, RetryDue):
         sheet.due.append(_due_again(row, message))

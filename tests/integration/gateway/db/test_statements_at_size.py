@@ -21,7 +21,10 @@ from gateway.embedded import Postgres, Server
 ROWS = 8_000
 # The small place's operations are done more often than the others.
 ROUNDS = 6
-SAVES = re.compile(r"\s*UPDATE (conversations|deliveries) \w SET .* jsonb_to_recordset", re.DOTALL)
+SAVES = re.compile(
+    r"(?:\s*WITH recorded .*\))?\s*UPDATE (conversations|deliveries) \w SET .* jsonb_to_recordset",
+    re.DOTALL,
+)
 NO_WHOLE_TABLES = dict.fromkeys(("enable_seqscan", "enable_hashjoin", "enable_mergejoin"), "off")
 
 
