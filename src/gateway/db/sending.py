@@ -9,11 +9,12 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.db.arrays import among_given
+from gateway.db.channels import Channel, channel_of
 from gateway.db.contacts import OF_CONVERSATIONS
 from gateway.db.endpoints import Endpoint
 from gateway.db.meta_apps import MetaApp
 from gateway.db.statements import with_rows
-from gateway.db.tables import endpoints, meta_apps
+from gateway.db.tables import channels, endpoints, meta_apps
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,8 +65,14 @@ _EVENTS: Final = with_rows(
     """,  # noqa: S608 - constant column names
     _EVENT_NAMES,
 )
-_APPS: Final = select(*(meta_apps.c[field.name] for field in fields(MetaApp))).where(
-    among_given(meta_apps.c.app_id, "ids")
+_APP_NAMES: Final = [field.name for field in fields(MetaApp)]
+_CHANNELS: Final = (
+    select(
+        *(channels.c[field.name] for field in fields(Channel)),
+        *(meta_apps.c[name].label(f"app.{name}") for name in _APP_NAMES),
+    )
+    .join_from(channels, meta_apps, channels.c.meta_app_id == meta_apps.c.app_id, isouter=True)
+    .where(among_given(channels.c.id, "ids"))
 )
 _ENDPOINTS: Final = select(*(endpoints.c[field.name] for field in fields(Endpoint))).where(
     among_given(endpoints.c.id, "ids")
@@ -112,10 +119,17 @@ async def find_events(
     return {row["id"]: PublicEvent(**row) for row in rows.mappings()}
 
 
-async def find_apps(connection: AsyncConnection, app_ids: Collection[str]) -> dict[str, MetaApp]:
-    """Return Meta apps by id."""
-    rows = await connection.execute(_APPS, {"ids": list(app_ids)})
-    return {row["app_id"]: MetaApp(**row) for row in rows.mappings()}
+async def find_channels_and_apps(
+    connection: AsyncConnection, channel_ids: Collection[str]
+) -> tuple[dict[str, Channel], dict[str, MetaApp]]:
+    """Return channels by id, deleted ones included, and the Meta apps of those that have one."""
+    rows = (await connection.execute(_CHANNELS, {"ids": list(channel_ids)})).mappings().all()
+    apps: dict[str, MetaApp] = {}
+    for row in rows:
+        app_id = row["app.app_id"]
+        if app_id is not None and app_id not in apps:
+            apps[app_id] = MetaApp(**{name: row[f"app.{name}"] for name in _APP_NAMES})
+    return {row["id"]: channel_of(row) for row in rows}, apps
 
 
 async def find_endpoints(

@@ -6,14 +6,15 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final
 
-from gateway.db.channels import Channel, find_channels
+from gateway.db.channels import Channel
 from gateway.db.conversations import Conversation, lock_conversations
 from gateway.db.deliveries import Delivery, Due, claim, find_last_errors
 from gateway.db.endpoints import Endpoint
 from gateway.db.lanes import demote
 from gateway.db.messages import Message, find_messages_by_id
+from gateway.db.meta_apps import MetaApp
 from gateway.db.sending import (
-    find_apps,
+    find_channels_and_apps,
     find_endpoints,
     find_events,
     find_mids,
@@ -74,6 +75,7 @@ class _Scene:
     conversations: Mapping[str, Conversation]
     messages: Mapping[str, Message]
     channels: Mapping[str, Channel]
+    apps: Mapping[str, MetaApp]
     endpoints: Mapping[str, Endpoint]
 
 
@@ -120,14 +122,22 @@ async def _look(work: UnitOfWork, batch: Sequence[Due]) -> _Scene:
     endpoint_ids = {due.target_id for due in batch if due.kind is DeliveryKind.EVENT}
     message_ids = {due.message_id for due in batch if due.message_id is not None}
     connection = work.connection
-    return _Scene(
-        conversations=await lock_conversations(
+    # First: what stands in messages may change until their conversations are locked.
+    conversations = (
+        await lock_conversations(
             work, {each for each in conversation_ids if each}, account_id=None, skip_locked=True
         )
         if conversation_ids
-        else {},
+        else {}
+    )
+    channels, apps = (
+        await find_channels_and_apps(connection, channel_ids) if channel_ids else ({}, {})
+    )
+    return _Scene(
+        conversations=conversations,
         messages=await find_messages_by_id(connection, message_ids) if message_ids else {},
-        channels=await find_channels(connection, channel_ids) if channel_ids else {},
+        channels=channels,
+        apps=apps,
         endpoints=await find_endpoints(connection, endpoint_ids) if endpoint_ids else {},
     )
 
@@ -224,8 +234,6 @@ async def _prepare(
         if to_people
         else {}
     )
-    app_ids = {scene.channels[each.target_id].meta_app_id for each in to_people}
-    apps = await find_apps(connection, {each for each in app_ids if each}) if to_people else {}
     messages = {each.id: scene.messages.get(each.message_id or "") for each in claimed}
     mids = await find_mids(
         connection, {each.reply_to for each in messages.values() if each and each.reply_to}
@@ -253,7 +261,7 @@ async def _prepare(
                 called_at=work.now,
                 ends_by=started + budget.total_seconds(),
                 channel=channel,
-                app=apps.get(channel.meta_app_id or "") if channel else None,
+                app=scene.apps.get(channel.meta_app_id or "") if channel else None,
                 recipient=recipients.get(delivery.conversation_id or ""),
                 message=message,
                 reply_to_mid=mids.get(message.reply_to or "") if message else None,
