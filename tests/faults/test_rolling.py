@@ -69,7 +69,8 @@ async def test_routing_and_sender_are_replaced_without_a_pause(
             away.append(time.monotonic() - left)
         late = await run.longest_waits()
     await run.require_clean()
-    assert late["call"] < _LONGEST_PAUSE
+    # Others have what was theirs: nobody waits for who is away, however long starting takes.
+    assert late["call"] < max(away)
     # The broker keeps a member's partitions for who comes back under its name, and what came
     # meanwhile has its turn in less than half that time.
     assert late["effect"] < 1.5 * max(away) + _LONGEST_PAUSE
