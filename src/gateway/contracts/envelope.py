@@ -5,7 +5,6 @@ Serves inbound records and public events alike.
 
 from collections.abc import Sequence
 from datetime import datetime
-from functools import lru_cache
 from typing import Final, NamedTuple
 from urllib.parse import quote
 
@@ -108,8 +107,6 @@ def from_headers(headers: Sequence[tuple[str, bytes | None]]) -> Attributes:
     )
 
 
-# The same few channels over and over.
-@lru_cache(maxsize=4096)
 def channel_source(kind: str, source_id: str) -> str:
     """Return the `source` of an event of a channel: `/channels/{kind}/{source id}`."""
     if not (source_id.isascii() and source_id.isalnum()):

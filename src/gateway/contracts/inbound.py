@@ -26,7 +26,7 @@ from gateway.contracts.envelope import (
 )
 from gateway.contracts.inbound_types import INBOUND_TYPES, UNRECOGNISED
 from gateway.contracts.moments import from_rfc3339, utc_text
-from gateway.domain.ids import EVENT, is_id
+from gateway.domain.ids import EVENT, KNOWN_SOURCES, is_id
 from gateway.errors import MalformedJsonError
 
 # Raised by one whenever the same item would be put in other words than before, so that a range of
@@ -168,13 +168,7 @@ def inbound_key(kind: str, source_id: str, contact_id: str) -> str:
 
     Of an id that is longer when encoded, the key has a beginning and a SHA-256 of the whole.
     """
-    return f"{_key_of_source(kind, source_id)}{_key_part(contact_id)}"
-
-
-# The same few sources.
-@lru_cache(maxsize=4096)
-def _key_of_source(kind: str, source_id: str) -> str:
-    return f"{kind}:{_key_part(source_id)}:"
+    return f"{kind}:{_key_part(source_id)}:{_key_part(contact_id)}"
 
 
 def _key_part(value: str) -> str:
@@ -196,7 +190,7 @@ def _encoded_key_part(value: str) -> str:
     return f"{whole_escapes}{_SHORTENED}{digest}"
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=KNOWN_SOURCES)
 def _source_header(kind: str, source_id: str) -> tuple[str, bytes]:
     return ("ce_source", channel_source(kind, source_id).encode())
 

@@ -36,6 +36,10 @@ RERUN: Final = "rrn"
 AUDIT_ENTRY: Final = "aud"
 LOGIN: Final = "lgn"
 
+# Pages and channels of which something is remembered. Where more than that take turns, nothing is
+# remembered long enough to be found again.
+KNOWN_SOURCES: Final = 16_384
+
 _EVENT_NAMESPACE: Final = uuid_utils.UUID("6f0e7a5c-6f3f-5b0e-9a64-3c2b1f8d7e90")
 _SUFFIX: Final = re.compile(r"[0-7][0-9a-hjkmnp-tv-z]{25}")
 
@@ -65,7 +69,7 @@ def event_id_of(last: str, *parts: str) -> str:
     return _of_name(_beginning(parts) + _with_length(last))
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=KNOWN_SOURCES)
 def _beginning(parts: tuple[str, ...]) -> str:
     return "".join([_with_length(part) for part in parts])
 
