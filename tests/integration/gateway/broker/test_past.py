@@ -9,6 +9,8 @@ from gateway.broker.connection import KafkaConnection
 from gateway.broker.past import TopicUnreadableError, read_past
 
 HOUR = timedelta(hours=1)
+# Kafka refuses what is dated more than an hour ahead.
+FIRST_AT = WRITTEN_AT - 3 * HOUR
 
 
 async def _values(kafka, *, since, until, topic=TOPIC):
@@ -23,16 +25,16 @@ async def test_records_of_a_time_are_read_to_the_end(kafka_bootstrap):
     producer = kafka.producer()
     async with running(producer):
         for n in range(3):
-            at = WRITTEN_AT + n * HOUR
+            at = FIRST_AT + n * HOUR
             records = [
                 new(b"key", f"{n}-{partition}".encode(), partition=partition)._replace(timestamp=at)
                 for partition in (0, 1)
             ]
             await producer.produce_all(records)
         everything = [(p, f"{n}-{p}".encode()) for p in (0, 1) for n in range(3)]
-        past = WRITTEN_AT - HOUR, WRITTEN_AT + 9 * HOUR
+        past = FIRST_AT - HOUR, WRITTEN_AT + 9 * HOUR
         assert await _values(kafka, since=past[0], until=past[1]) == everything
-        middle = await _values(kafka, since=WRITTEN_AT + HOUR, until=WRITTEN_AT + 2 * HOUR)
+        middle = await _values(kafka, since=FIRST_AT + HOUR, until=FIRST_AT + 2 * HOUR)
         assert middle == [(0, b"1-0"), (1, b"1-1")]
         assert await _values(kafka, since=past[1], until=past[1] + HOUR) == []
         assert await _values(kafka, since=past[0], until=past[1], topic="nobody.s.topic") == []
